@@ -1,0 +1,1 @@
+"""Corpora, proposers, curation, the catalog and membership."""

@@ -1,0 +1,61 @@
+"""The records that proposing, curation and membership hand to each other.
+
+Sentences are referred to by their row in `corpus.parquet`, never by position in a list at hand.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """Base of the frozen records that are written to files or cross folders."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Split(StrEnum):
+    """Which part of the corpus a sentence belongs to; drawn by document."""
+
+    DISCOVER = "discover"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class Group(Record):
+    """Sentences that seem to share something, with contrast sentences from its nearest other groups.
+
+    `source` is provenance, for example `embedding_clusters:150`, `neurons` or `user`.
+    """
+
+    id: str
+    source: str
+    rows: tuple[int, ...]
+    contrast_rows: tuple[int, ...] = ()
+
+
+class Proposal(Record):
+    """One phrase that a proposer suggests for a group, best first within the group."""
+
+    text: str
+    proposer: str
+    group: str
+
+
+class Descriptor(Record):
+    """A candidate or kept descriptor with its provenance.
+
+    `support` holds the rows (discover split) of the group it was proposed for; it is empty for a
+    descriptor the user seeded. `reason` says why a descriptor was not kept and is empty for kept ones.
+    """
+
+    id: str
+    text: str
+    proposer: str
+    group: str
+    support: tuple[int, ...]
+    kept: bool
+    reason: str = ""
+    locked: bool = False

@@ -1,0 +1,1 @@
+"""Metrics, protocols, controls and reports."""

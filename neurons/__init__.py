@@ -1,0 +1,1 @@
+"""The subject model: extraction, the activation store, matching and explanations."""

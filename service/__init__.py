@@ -1,0 +1,1 @@
+"""How people reach neuroscribe: settings, pipeline and command line."""
