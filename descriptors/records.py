@@ -25,7 +25,7 @@ class Split(StrEnum):
 
 
 class Group(Record):
-    """Sentences that seem to share something, with contrast sentences from its nearest other groups.
+    """Sentences that seem to share something, with contrast sentences from nearby groups.
 
     `source` is provenance, for example `embedding_clusters:150`, `neurons` or `user`.
     """
@@ -48,7 +48,7 @@ class Descriptor(Record):
     """A candidate or kept descriptor with its provenance.
 
     `support` holds the rows (discover split) of the group it was proposed for; it is empty for a
-    descriptor the user seeded. `reason` says why a descriptor was not kept and is empty for kept ones.
+    descriptor the user seeded. `reason` says why a descriptor was not kept, empty for kept ones.
     """
 
     id: str

@@ -40,12 +40,12 @@ def auroc_from_ranks(ranks: DoubleArray, membership: csr_matrix) -> DoubleArray:
         raise ValueError(
             f"membership covers {membership.shape[1]} sentences, ranks cover {n_sentences}"
         )
-    indicator = (membership != 0).astype(np.float64)
+    indicator = membership.astype(np.bool_).astype(np.float64)
     members = np.asarray(indicator.sum(axis=1), dtype=np.float64).reshape(-1, 1)
     others = n_sentences - members
     rank_sums = np.asarray(indicator @ ranks, dtype=np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = (rank_sums - members * (members + 1.0) / 2.0) / (members * others)
+        values: DoubleArray = (rank_sums - members * (members + 1.0) / 2.0) / (members * others)
     values[((members == 0) | (others == 0)).ravel()] = np.nan
     return values
 

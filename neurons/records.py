@@ -96,7 +96,8 @@ class Match(_Record):
     """A descriptor that a neuron's tail responds to.
 
     AUROC of the activation for the descriptor's sentences on the test split with its bootstrap
-    interval; `q` is the Benjamini-Hochberg value over all (neuron, tail, descriptor) pairs of `discover`.
+    interval; `q` is the Benjamini-Hochberg value over all (neuron, tail, descriptor) pairs of
+    `discover`.
     """
 
     rank: int
@@ -115,3 +116,27 @@ class Explanation(_Record):
     tail: Tail
     matches: tuple[Match, ...] = ()
     reason: AbstentionReason | None = None
+
+
+class TokenActivation(_Record):
+    """A token's place in its sentence (characters, end exclusive) and its activation."""
+
+    start: int
+    end: int
+    activation: float
+
+
+class Exemplar(_Record):
+    """A sentence on which a neuron's tail is most active: its corpus row and token activations."""
+
+    row: int
+    activation: float
+    tokens: tuple[TokenActivation, ...]
+
+
+class NeuronExemplars(_Record):
+    """The exemplars of one tail of a neuron, most active first."""
+
+    neuron: str
+    tail: Tail
+    exemplars: tuple[Exemplar, ...]
