@@ -1,4 +1,4 @@
-"""Exact, tie-correct AUROC of many neurons against many sentence sets, from ranks and sparse sums."""
+"""Exact, tie-correct AUROC of many neurons against many sentence sets."""
 
 from __future__ import annotations
 
