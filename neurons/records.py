@@ -95,9 +95,9 @@ class _Record(BaseModel):
 class Match(_Record):
     """A descriptor that a neuron's tail responds to.
 
-    AUROC of the activation for the descriptor's sentences on the test split with its bootstrap
-    interval; `q` is the Benjamini-Hochberg value over all (neuron, tail, descriptor) pairs of
-    `discover`.
+    AUROC of the activation for the descriptor's sentences on the test split with its 95% interval
+    (DeLong); `q` is the Benjamini-Hochberg value over all (neuron, tail, descriptor) pairs of
+    `discover`; `exemplar_z` the hypergeometric z of the descriptor among the exemplars there.
     """
 
     rank: int
@@ -107,6 +107,7 @@ class Match(_Record):
     ci_low: float
     ci_high: float
     q: float
+    exemplar_z: float
 
 
 class Explanation(_Record):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from descriptors.corpus import CorpusSettings
 from descriptors.curation import CurationSettings
 from descriptors.groups import GroupingSettings
+from descriptors.membership import MembershipSettings
 from neurons.extraction import ExtractionSettings
 from neurons.matching import MatchingSettings
 
@@ -31,6 +32,7 @@ class RunSettings(BaseModel):
     reading: CorpusSettings = CorpusSettings()
     grouping: GroupingSettings = GroupingSettings()
     curation: CurationSettings = CurationSettings()
+    membership: MembershipSettings = MembershipSettings()
     extraction: ExtractionSettings = ExtractionSettings()
     matching: MatchingSettings = MatchingSettings()
 

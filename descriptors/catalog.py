@@ -1,0 +1,83 @@
+"""The catalog on disk: `descriptors.parquet` and `membership.npz`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import BadZipFile
+
+from scipy.sparse import csr_matrix, load_npz, save_npz
+
+from descriptors.records import Descriptor
+from indexer.errors import RunError
+from indexer.storage import atomic_path
+
+DESCRIPTORS_FILE = "descriptors.parquet"
+MEMBERSHIP_FILE = "membership.npz"
+
+
+def write_descriptors(path: Path, descriptors: Sequence[Descriptor]) -> None:
+    """Write all descriptors, kept and not, in the given order."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("id", pa.string()),
+            ("text", pa.string()),
+            ("proposer", pa.string()),
+            ("group", pa.string()),
+            ("support", pa.list_(pa.int64())),
+            ("kept", pa.bool_()),
+            ("reason", pa.string()),
+            ("locked", pa.bool_()),
+        ]
+    )
+    table = pa.Table.from_pylist([d.model_dump() for d in descriptors], schema=schema)
+    with atomic_path(path) as partial:
+        pq.write_table(table, partial)
+
+
+def read_descriptors(path: Path) -> list[Descriptor]:
+    """All descriptors of a run, in file order.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        rows = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise RunError(f"cannot read {path}: {error}. Re-run to rebuild the catalog.") from error
+    return [Descriptor(**row) for row in rows]
+
+
+def kept(descriptors: Sequence[Descriptor]) -> list[Descriptor]:
+    """The descriptors of the catalog, in file order: the rows of the membership matrix."""
+    return [descriptor for descriptor in descriptors if descriptor.kept]
+
+
+def rejections(descriptors: Sequence[Descriptor]) -> dict[str, int]:
+    """How many descriptors were turned down for each reason."""
+    return dict(sorted(Counter(d.reason for d in descriptors if not d.kept).items()))
+
+
+def write_membership(path: Path, membership: csr_matrix) -> None:
+    """Write the membership matrix (`n_kept, n_sentences`)."""
+    with atomic_path(path) as partial, partial.open("wb") as handle:
+        save_npz(handle, membership, compressed=True)
+
+
+def read_membership(path: Path) -> csr_matrix:
+    """Read the membership matrix.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        return csr_matrix(load_npz(path))
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        raise RunError(f"cannot read {path}: {error}. Re-run to rebuild the catalog.") from error

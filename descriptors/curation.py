@@ -1,0 +1,163 @@
+"""From proposals to descriptors: one phrase per group that finds its group, no two alike.
+
+Every proposal that is not kept stays in the catalog with its reason.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from pydantic import Field
+
+from descriptors.proposer import normalise_phrase, phrase_problem
+from descriptors.records import Descriptor, Group, Proposal, Record
+from indexer.arrays import FloatArray
+from indexer.storage import fingerprint
+
+
+class Rejection(StrEnum):
+    """Why a well-formed phrase did not become the descriptor of its group."""
+
+    MISSES_GROUP = "does_not_retrieve_its_group"
+    FITS_CONTRAST = "fits_the_contrast_as_well"
+    SAME_SENTENCES = "same_sentences_as_another_descriptor"
+    SAME_PHRASE = "phrase_taken_by_another_descriptor"
+    ALTERNATIVE = "another_phrase_of_the_group_was_kept"
+
+
+class CurationSettings(Record):
+    """What a phrase must do to be kept; AUROC of its similarity, and cosines for merging."""
+
+    minimum_group_auroc: float = Field(default=0.75, ge=0.5, le=1.0)
+    minimum_contrast_auroc: float = Field(default=0.5, ge=0.0, le=1.0)
+    same_sentences: float = Field(default=0.9, gt=0.0, le=1.0)
+    same_phrase: float = Field(default=0.95, gt=0.0, le=1.0)
+
+
+@dataclass(frozen=True)
+class CurationInputs:
+    """Everything curation looks at; phrase vectors are looked up by phrase.
+
+    Attributes:
+        groups: in order of preference.
+        proposals: of all proposers, best first within a proposer and group.
+        phrase_rows: phrase to row of `phrase_vectors`.
+        phrase_vectors: unit vectors of phrases (`n_phrases, n_components`).
+        vectors: unit vectors of all sentences (`n_sentences, n_components`).
+        background: unit vectors of sentences drawn from `discover` (`n_background, n_components`).
+    """
+
+    groups: Sequence[Group]
+    proposals: Sequence[Proposal]
+    phrase_rows: dict[str, int]
+    phrase_vectors: FloatArray
+    vectors: FloatArray
+    background: FloatArray
+
+
+def distinct_phrases(proposals: Iterable[Proposal]) -> list[str]:
+    """The normalised phrases that need a vector, sorted."""
+    return sorted({normalise_phrase(proposal.text) for proposal in proposals})
+
+
+def separation(inside: FloatArray, outside: FloatArray) -> float:
+    """AUROC by which similarities `inside` exceed those `outside`, ties counting half."""
+    ordered = np.sort(outside)
+    below = np.searchsorted(ordered, inside, side="left")
+    not_above = np.searchsorted(ordered, inside, side="right")
+    return float(np.mean(below + not_above) / (2 * len(ordered)))
+
+
+def descriptor_id(proposal: Proposal) -> str:
+    """An identifier that depends on the phrase and its origin only."""
+    return (
+        "d" + fingerprint([normalise_phrase(proposal.text), proposal.proposer, proposal.group])[:10]
+    )
+
+
+class _Curator:
+    """Keeps descriptors group by group and remembers what is taken."""
+
+    def __init__(self, inputs: CurationInputs, settings: CurationSettings) -> None:
+        self._inputs = inputs
+        self._settings = settings
+        self._kept_centroids: list[FloatArray] = []
+        self._kept_phrases: list[int] = []
+
+    def curate(self, group: Group, proposals: Sequence[Proposal]) -> list[Descriptor]:
+        members = np.asarray(self._inputs.vectors[list(group.rows)], dtype=np.float32)
+        total = members.sum(axis=0)
+        centroid = total / np.linalg.norm(total)
+        nearest = max((float(centroid @ other) for other in self._kept_centroids), default=-1.0)
+        repeated = nearest >= self._settings.same_sentences
+        decided: list[Descriptor] = []
+        chosen = False
+        for proposal in proposals:
+            if chosen:
+                reason: str = Rejection.ALTERNATIVE
+            elif repeated:
+                reason = Rejection.SAME_SENTENCES
+            else:
+                reason = self._objection(proposal, group, members)
+            if not reason:
+                chosen = True
+                self._kept_centroids.append(centroid)
+                self._kept_phrases.append(self._inputs.phrase_rows[normalise_phrase(proposal.text)])
+            decided.append(_descriptor(proposal, group, reason))
+        return decided
+
+    def _objection(self, proposal: Proposal, group: Group, members: FloatArray) -> str:
+        phrase = normalise_phrase(proposal.text)
+        problem = phrase_problem(phrase)
+        if problem is not None:
+            return problem
+        row = self._inputs.phrase_rows[phrase]
+        vector = self._inputs.phrase_vectors[row]
+        inside = members @ vector
+        if (
+            separation(inside, self._inputs.background @ vector)
+            < self._settings.minimum_group_auroc
+        ):
+            return Rejection.MISSES_GROUP
+        if group.contrast_rows:
+            contrast = np.asarray(self._inputs.vectors[list(group.contrast_rows)], dtype=np.float32)
+            if separation(inside, contrast @ vector) < self._settings.minimum_contrast_auroc:
+                return Rejection.FITS_CONTRAST
+        if self._kept_phrases:
+            cosines = self._inputs.phrase_vectors[self._kept_phrases] @ vector
+            if float(np.max(cosines)) >= self._settings.same_phrase:
+                return Rejection.SAME_PHRASE
+        return ""
+
+
+def _descriptor(proposal: Proposal, group: Group, reason: str) -> Descriptor:
+    return Descriptor(
+        id=descriptor_id(proposal),
+        text=normalise_phrase(proposal.text) or proposal.text,
+        proposer=proposal.proposer,
+        group=group.id,
+        support=group.rows if not reason else (),
+        kept=not reason,
+        reason=reason,
+    )
+
+
+def curate(inputs: CurationInputs, settings: CurationSettings) -> list[Descriptor]:
+    """Decide on every proposal, groups in order of preference, kept descriptors first.
+
+    Raises:
+        ValueError: a proposal names a group that is not there.
+    """
+    by_group: dict[str, list[Proposal]] = defaultdict(list)
+    for proposal in inputs.proposals:
+        by_group[proposal.group].append(proposal)
+    unknown = set(by_group) - {group.id for group in inputs.groups}
+    if unknown:
+        raise ValueError(f"proposals for groups that are not there: {sorted(unknown)[:5]}")
+    curator = _Curator(inputs, settings)
+    decided = [d for group in inputs.groups for d in curator.curate(group, by_group[group.id])]
+    return [d for d in decided if d.kept] + [d for d in decided if not d.kept]

@@ -1,0 +1,154 @@
+"""Groups of sentences that seem to share something: clusters of their embeddings.
+
+How many clusters a corpus holds is not asked of the user: every count on a ladder is tried and the
+one whose clusters best tell held-out sentences apart is kept, with finer ones beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+
+from descriptors.records import Group, Record
+from indexer.arrays import FloatArray, IntArray
+from indexer.clustering import Clustering, held_out_silhouette, spherical_kmeans
+from indexer.errors import InputError
+
+
+class GroupingSettings(Record):
+    """How groups are formed; sizes are in sentences."""
+
+    n_components: int = Field(default=128, ge=2)
+    whitening_power: float = Field(default=0.5, ge=0.0, le=1.0)
+    minimum_group: int = Field(default=8, ge=2)
+    mean_group: int = Field(default=12, ge=2)
+    minimum_groups: int = Field(default=48, ge=2)
+    maximum_groups: int = Field(default=512, ge=2)
+    restarts: int = Field(default=3, ge=1)
+    maximum_sentences: int = Field(default=20_000, ge=100)
+    contrast_groups: int = Field(default=4, ge=1)
+    contrast_per_group: int = Field(default=5, ge=1)
+
+
+class Granularity(Record):
+    """A number of clusters that was tried and its silhouette on held-out sentences."""
+
+    n_clusters: int
+    silhouette: float
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The groups, and the granularities that were tried to find them (for the manifest)."""
+
+    groups: tuple[Group, ...]
+    tried: tuple[Granularity, ...]
+    chosen: tuple[int, ...]
+    too_small: int
+
+
+def _subsample(rows: IntArray, limit: int, seed: int) -> IntArray:
+    if len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
+
+
+def _ladder(n_sentences: int, settings: GroupingSettings) -> list[int]:
+    largest = min(settings.maximum_groups, n_sentences // settings.mean_group)
+    steps = np.arange(4, 2 * np.log2(max(largest, 4)) + 1)
+    return sorted({min(largest, round(2.0 ** (step / 2.0))) for step in steps if largest >= 2})
+
+
+def _best_of(
+    vectors: FloatArray, held_out: FloatArray, n_clusters: int, restarts: int, seed: int
+) -> tuple[Clustering, float]:
+    runs = [spherical_kmeans(vectors, n_clusters, seed + restart) for restart in range(restarts)]
+    scores = [held_out_silhouette(held_out, run.centroids) for run in runs]
+    best = int(np.argmax(scores))
+    return runs[best], scores[best]
+
+
+def _to_groups(
+    clustering: Clustering, vectors: FloatArray, rows: IntArray, settings: GroupingSettings
+) -> tuple[list[Group], int]:
+    """Groups of one granularity, most central sentences first, with contrast sentences."""
+    n_clusters = len(clustering.centroids)
+    members = [np.flatnonzero(clustering.assignment == cluster) for cluster in range(n_clusters)]
+    ordered = [
+        rows[own[np.argsort(-(vectors[own] @ clustering.centroids[cluster]), kind="stable")]]
+        for cluster, own in enumerate(members)
+    ]
+    large = [c for c in range(n_clusters) if len(members[c]) >= settings.minimum_group]
+    between = clustering.centroids @ clustering.centroids.T
+    np.fill_diagonal(between, -np.inf)
+    groups = []
+    for cluster in large:
+        nearest = [c for c in np.argsort(-between[cluster], kind="stable") if c != cluster]
+        contrast = [
+            int(row)
+            for c in nearest[: settings.contrast_groups]
+            for row in ordered[c][: settings.contrast_per_group]
+        ]
+        groups.append(
+            Group(
+                id=f"clusters:{n_clusters}/{cluster}",
+                source=f"embedding_clusters:{n_clusters}",
+                rows=tuple(ordered[cluster].tolist()),
+                contrast_rows=tuple(contrast),
+            )
+        )
+    return groups, n_clusters - len(large)
+
+
+def _finer(best: int, ladder: list[int], settings: GroupingSettings) -> list[int]:
+    """The best count, its double, and further doublings while there are too few groups."""
+    chosen = [best]
+    while 2 * chosen[-1] <= ladder[-1] and (
+        len(chosen) < 2 or sum(chosen) < settings.minimum_groups
+    ):
+        chosen.append(2 * chosen[-1])
+    return chosen
+
+
+def form_groups(
+    vectors: FloatArray,
+    discover: IntArray,
+    validation: IntArray,
+    settings: GroupingSettings,
+    seed: int,
+) -> Grouping:
+    """Cluster the discover sentences at the granularities that suit the corpus.
+
+    Args:
+        vectors: unit vectors of all sentences (`n_sentences, n_components`).
+        discover: rows to cluster.
+        validation: rows by which the number of clusters is chosen.
+        settings: sizes and limits.
+        seed: of k-means and of the subsample of very large corpora.
+
+    Raises:
+        InputError: too few sentences for two groups.
+    """
+    rows = _subsample(discover, settings.maximum_sentences, seed)
+    held_out = np.asarray(vectors[_subsample(validation, settings.maximum_sentences, seed)])
+    ladder = _ladder(len(rows), settings)
+    if not ladder or ladder[-1] < 2:
+        raise InputError(
+            f"found {len(rows)} sentences in the discover split; two groups of "
+            f"{settings.mean_group} need at least {2 * settings.mean_group}. Give more text."
+        )
+    own = np.asarray(vectors[rows])
+    runs = {n: _best_of(own, held_out, n, settings.restarts, seed) for n in ladder}
+    best = max(ladder, key=lambda n: runs[n][1])
+    groups: list[Group] = []
+    too_small = 0
+    chosen = _finer(best, ladder, settings)
+    for n_clusters in chosen:
+        run = runs.get(n_clusters) or _best_of(own, held_out, n_clusters, settings.restarts, seed)
+        found, dropped = _to_groups(run[0], own, rows, settings)
+        groups += found
+        too_small += dropped
+    tried = tuple(Granularity(n_clusters=n, silhouette=runs[n][1]) for n in ladder)
+    return Grouping(tuple(groups), tried, tuple(chosen), too_small)

@@ -1,0 +1,154 @@
+"""Which sentences a descriptor holds for: through the index, above a threshold of its own.
+
+A descriptor is looked up by the mean of its support, or by its own words when the user seeded it.
+A sentence is a member when it is at least as near as the support itself is when each of its
+sentences is compared with the mean of the others, and nearer than chance allows (the null).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydantic import Field
+from scipy.sparse import csr_matrix
+from scipy.special import ndtr
+
+from descriptors.records import Descriptor, Record
+from indexer.arrays import DoubleArray, FloatArray, IntArray
+from indexer.index import VectorIndex
+
+
+class MembershipSettings(Record):
+    """How near a sentence must be to belong to a descriptor.
+
+    `support_quantile` of the support's own leave-one-out similarities is the lowest similarity of
+    a member; `false_discovery_rate` bounds the members expected under the null.
+    """
+
+    support_quantile: float = Field(default=0.2, ge=0.0, lt=1.0)
+    false_discovery_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
+
+
+@dataclass(frozen=True)
+class DescriptorQuery:
+    """A descriptor's unit vector and the similarities that calibrate its threshold.
+
+    Attributes:
+        vector: unit vector (`n_components`).
+        support_similarities: leave-one-out similarities of the support, ascending (`n_support`).
+        threshold: lowest similarity of a member.
+    """
+
+    vector: FloatArray
+    support_similarities: FloatArray
+    threshold: float
+
+
+def leave_one_out_similarities(support: FloatArray) -> FloatArray:
+    """Cosine of each support vector with the mean of the others (`n_support`), ascending.
+
+    Comparing a sentence with a mean it is part of would call it nearer than it is.
+    """
+    others = support.sum(axis=0) - support
+    lengths = np.maximum(np.linalg.norm(others, axis=1), np.finfo(np.float32).tiny)
+    similarities: FloatArray = np.sort(np.einsum("ij,ij->i", support, others) / lengths)
+    return similarities
+
+
+def null_threshold(similarities: DoubleArray, false_discovery_rate: float) -> float:
+    """The lowest similarity that beats the null at this false discovery rate.
+
+    The null is a normal distribution with the median of `similarities` (`n_sentences`) and the
+    spread of the half below it, which no member disturbs; Benjamini-Hochberg over all sentences.
+    When no sentence beats it the answer is above every similarity.
+    """
+    median = float(np.median(similarities))
+    below = similarities[similarities < median] - median
+    if not len(below):
+        return float(np.nextafter(np.max(similarities), np.inf))
+    spread = float(np.sqrt(np.mean(below**2)))
+    ordered = np.sort(similarities)[::-1]
+    tail = ndtr(-(ordered - median) / spread)
+    allowed = false_discovery_rate * np.arange(1, len(ordered) + 1) / len(ordered)
+    beating = np.flatnonzero(tail <= allowed)
+    if not len(beating):
+        return float(np.nextafter(ordered[0], np.inf))
+    return float(ordered[beating[-1]])
+
+
+def describe_query(
+    support: FloatArray,
+    text_vector: FloatArray,
+    background: FloatArray,
+    settings: MembershipSettings,
+) -> DescriptorQuery:
+    """Where a descriptor lies and how near its members must be.
+
+    Args:
+        support: unit vectors of the support (`n_support, n_components`), empty for a seeded one.
+        text_vector: unit vector of the descriptor's own words, used when there is no support.
+        background: unit vectors of discover sentences (`n_background, n_components`).
+        settings: quantile and rate.
+    """
+    if len(support):
+        total = support.sum(axis=0)
+        vector = (total / np.linalg.norm(total)).astype(np.float32)
+    else:
+        vector = text_vector
+    threshold = null_threshold(
+        (background @ vector).astype(np.float64), settings.false_discovery_rate
+    )
+    own = leave_one_out_similarities(support) if len(support) > 1 else np.empty(0, np.float32)
+    if len(own):
+        threshold = max(threshold, float(np.quantile(own, settings.support_quantile)))
+    return DescriptorQuery(vector, own, threshold)
+
+
+def _scores(query: DescriptorQuery, similarities: FloatArray) -> DoubleArray:
+    """Scores in (0, 1]: the share of the support that is no nearer; without support the cosine."""
+    if len(query.support_similarities):
+        below = np.searchsorted(query.support_similarities, similarities, side="right")
+        return np.maximum(below, 1) / len(query.support_similarities)
+    return np.clip(similarities.astype(np.float64), np.finfo(np.float64).tiny, 1.0)
+
+
+def build_membership(
+    descriptors: Sequence[Descriptor],
+    text_vectors: FloatArray,
+    vectors: FloatArray,
+    index: VectorIndex,
+    background_rows: IntArray,
+    settings: MembershipSettings,
+) -> csr_matrix:
+    """Members of each kept descriptor (`n_kept, n_sentences`), scores in (0, 1].
+
+    Args:
+        descriptors: kept descriptors, in file order.
+        text_vectors: unit vectors of their words (`n_kept, n_components`).
+        vectors: unit vectors of all sentences (`n_sentences, n_components`).
+        index: the same vectors, indexed.
+        background_rows: discover rows the null is estimated on.
+        settings: see `MembershipSettings`.
+
+    Raises:
+        ValueError: descriptors and text vectors differ in number.
+    """
+    if len(descriptors) != len(text_vectors):
+        raise ValueError(f"{len(descriptors)} descriptors but {len(text_vectors)} text vectors")
+    background = np.asarray(vectors[background_rows], dtype=np.float32)
+    columns: list[IntArray] = []
+    scores: list[DoubleArray] = []
+    for descriptor, text_vector in zip(descriptors, text_vectors, strict=True):
+        support = np.asarray(vectors[list(descriptor.support)], dtype=np.float32)
+        query = describe_query(support, text_vector, background, settings)
+        minimum = min(query.threshold, 1.0)
+        found = index.similar(query.vector[np.newaxis], minimum)[0]
+        order = np.argsort(found.ids, kind="stable")
+        columns.append(found.ids[order])
+        scores.append(_scores(query, found.similarities[order]))
+    limits = np.cumsum([0, *(len(column) for column in columns)])
+    flat_columns = np.concatenate([np.empty(0, np.int64), *columns])
+    flat_scores = np.concatenate([np.empty(0), *scores]).astype(np.float32)
+    return csr_matrix((flat_scores, flat_columns, limits), shape=(len(descriptors), len(vectors)))

@@ -1,0 +1,212 @@
+"""Label recovery on a finished run: do descriptors that never saw the labels find them again?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eval.meaning import contained_meaning, f1_meaning
+from eval.metrics import Ranking
+from eval.records import Figure
+from eval.recovery import RecoveryInputs, label_recovery
+from indexer.arrays import BoolArray, DoubleArray, IntArray
+from neurons.auroc import auroc, set_sizes
+from neurons.matching import (
+    TAILS,
+    Activations,
+    Matches,
+    MatchingSettings,
+    SplitRows,
+    block_units,
+    match,
+)
+from neurons.null import permuted_rows
+from neurons.records import Explanation, Tail
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
+    from descriptors.corpus import Labels
+
+PROTOCOL = "label_recovery"
+N_RANKS = 5
+
+
+@dataclass(frozen=True)
+class Population:
+    """Neurons that are judged together, for example those of one site (`n_judged`)."""
+
+    name: str
+    neurons: IntArray
+
+
+@dataclass(frozen=True)
+class LabelRecoveryTask:
+    """A finished run as the protocol sees it.
+
+    Attributes:
+        activations: the neurons whose explanations are judged.
+        membership: kept descriptors by sentences (`n_descriptors, n_sentences`).
+        rankings: the run's ranked descriptors of every neuron, one ranking for each of `TAILS`.
+        populations: which neurons are judged together.
+        labels: all labels of the corpus; facets are judged one by one.
+        rows: rows of each split.
+        settings: of the run's matcher, used again for null and upper bound.
+        seed: of the null and the bootstrap.
+        watch: wraps the blocks of each pass over the activations, for a progress bar.
+    """
+
+    activations: Activations
+    membership: csr_matrix
+    rankings: tuple[Ranking, Ranking]
+    populations: tuple[Population, ...]
+    labels: Labels
+    rows: SplitRows
+    settings: MatchingSettings
+    seed: int
+    watch: Callable[[Iterable[Any], int], Iterable[Any]] = lambda blocks, _total: blocks
+
+
+def rankings_of(matches: Matches, n_ranks: int = N_RANKS) -> tuple[Ranking, Ranking]:
+    """The ranked descriptors of every neuron for each of `TAILS`; abstentions have length 0."""
+    return (_ranking(matches, 0, n_ranks), _ranking(matches, 1, n_ranks))
+
+
+def _ranking(matches: Matches, tail: int, n_ranks: int) -> Ranking:
+    n_neurons = len(matches.constant)
+    own = np.flatnonzero((matches.tail == tail) & (matches.rank <= n_ranks))
+    lengths = np.bincount(matches.neuron[own], minlength=n_neurons)
+    descriptors = np.zeros((n_neurons, n_ranks), dtype=np.int64)
+    descriptors[matches.neuron[own], matches.rank[own] - 1] = matches.descriptor[own]
+    return Ranking(descriptors, lengths.astype(np.int64))
+
+
+def explained_rankings(
+    explanations: Sequence[Explanation], descriptor_ids: Sequence[str], n_ranks: int = N_RANKS
+) -> tuple[Ranking, Ranking]:
+    """The rankings that explanations hold, neurons in their order, for each of `TAILS`.
+
+    Raises:
+        ValueError: an explanation names a descriptor that is not in the catalog.
+    """
+    place = {identifier: number for number, identifier in enumerate(descriptor_ids)}
+    rankings = []
+    for tail in TAILS:
+        own = [explanation for explanation in explanations if explanation.tail is tail]
+        descriptors = np.zeros((len(own), n_ranks), dtype=np.int64)
+        lengths = np.zeros(len(own), dtype=np.int64)
+        for neuron, explanation in enumerate(own):
+            shown = explanation.matches[:n_ranks]
+            lengths[neuron] = len(shown)
+            for rank, found in enumerate(shown):
+                if found.descriptor_id not in place:
+                    raise ValueError(f"{found.descriptor_id} is not in the catalog")
+                descriptors[neuron, rank] = place[found.descriptor_id]
+        rankings.append(Ranking(descriptors, lengths))
+    return (rankings[0], rankings[1])
+
+
+def judged_labels(labels: Labels, rows: SplitRows) -> BoolArray:
+    """Labels with at least two sentences inside and outside in every split (`n_labels`)."""
+    judged = np.ones(len(labels), dtype=bool)
+    for own in (rows.discover, rows.validation, rows.test):
+        sizes = set_sizes(labels.membership[:, own])
+        judged &= (sizes >= 2) & (len(own) - sizes >= 2)
+    return judged
+
+
+def shuffled_documents(membership: csr_matrix, rows: SplitRows, seed: int) -> csr_matrix:
+    """The membership with its sentences dealt to other documents of the same split.
+
+    Matching it against the activations is matching shuffled activations against the membership.
+    """
+    generator = np.random.default_rng(seed)
+    columns = np.arange(membership.shape[1])
+    for own in (rows.discover, rows.validation, rows.test):
+        columns[own] = own[permuted_rows(rows.documents[own], generator)]
+    return membership[:, columns]
+
+
+def recover_labels(
+    task: LabelRecoveryTask,
+    ks: tuple[int, ...] = (1, 2, 5),
+    taus: tuple[float, ...] = (0.8, 0.9),
+) -> list[Figure]:
+    """The figures of the protocol for every facet, population and tail.
+
+    The variant of a figure ends with its tail and population. Labels without two sentences inside
+    and outside in every split cannot be judged; `judged_labels` says how many could.
+    """
+    shuffled = rankings_of(_match(task, shuffled_documents(task.membership, task.rows, task.seed)))
+    figures: list[Figure] = []
+    for facet in task.labels.facets:
+        labels = task.labels.facet(facet)
+        judged = np.flatnonzero(judged_labels(labels, task.rows))
+        figures.append(
+            Figure(
+                protocol=PROTOCOL,
+                variant="every_label",
+                metric="judged_labels",
+                split="test",
+                facet=facet,
+                value=float(len(judged)),
+                n=len(labels),
+            )
+        )
+        if len(judged):
+            figures += _facet_figures(task, labels.membership[judged], facet, shuffled, ks, taus)
+    return figures
+
+
+def _match(task: LabelRecoveryTask, membership: csr_matrix) -> Matches:
+    return match(
+        task.activations, membership, task.rows, task.settings, task.seed, watch=task.watch
+    )
+
+
+def _test_auroc(task: LabelRecoveryTask, labels: csr_matrix) -> DoubleArray:
+    test = labels[:, task.rows.test]
+    units = block_units(task.activations.n_sentences)
+    blocks = task.watch(task.activations.blocks(units), -(-task.activations.n_neurons // units))
+    return np.concatenate([auroc(block[task.rows.test], test) for block in blocks], axis=1)
+
+
+def _facet_figures(
+    task: LabelRecoveryTask,
+    gold_sets: csr_matrix,
+    facet: str,
+    shuffled: tuple[Ranking, Ranking],
+    ks: tuple[int, ...],
+    taus: tuple[float, ...],
+) -> list[Figure]:
+    area = _test_auroc(task, gold_sets)
+    upper = rankings_of(_match(task, gold_sets))
+    validation = task.rows.validation
+    own, gold = task.membership[:, validation], gold_sets[:, validation]
+    meanings, contained = f1_meaning(own, gold).means, contained_meaning(own, gold).means
+    sizes = set_sizes(task.membership[:, task.rows.discover])
+    figures: list[Figure] = []
+    for number, tail in enumerate(TAILS):
+        for population in task.populations:
+            neurons = population.neurons
+            towards = area[:, neurons] if tail is Tail.POSITIVE else 1.0 - area[:, neurons]
+            inputs = RecoveryInputs(
+                test_auroc=towards,
+                ranking=task.rankings[number].take(neurons),
+                meanings=meanings,
+                contained_meanings=contained,
+                descriptor_sizes=sizes,
+                shuffled_ranking=shuffled[number].take(neurons),
+                upper_ranking=upper[number].take(neurons),
+                facet=facet,
+            )
+            found = label_recovery(inputs, ks=ks, taus=taus, seed=task.seed)
+            where = f"tail={tail.value} site={population.name}"
+            figures += [
+                figure.model_copy(update={"variant": f"{figure.variant} {where}"})
+                for figure in found
+            ]
+    return figures

@@ -1,0 +1,168 @@
+"""Precision, recall and its ceiling at k, counted over distinct gold labels.
+
+Conventions, with the rivals they are often mistaken for:
+
+* A hit is one of the first k descriptors that means a gold label which no earlier one means. Where
+  a descriptor means one label at most, hits are the *distinct* gold labels found: a second
+  descriptor for the same label is no hit. (Rival: counting every correct descriptor, which rewards
+  synonyms.)
+* Precision at k divides by k, also when fewer than k descriptors were given, so an abstention is k
+  misses. (Rival: dividing by the number of descriptors given.)
+* Recall at k is the found share of the gold labels. (Rival: 1 if anything was found, which is
+  Success@k.) With more gold labels than k it cannot reach 1: see `recall_ceiling`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.arrays import BoolArray, DoubleArray, IntArray
+
+Counts = IntArray | DoubleArray
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Predicted descriptors of each neuron, best first.
+
+    Attributes:
+        descriptors: positions in the catalog (`n_neurons, n_ranks`); what lies beyond a neuron's
+            length is ignored. Ranks that were cut off count as misses, so `n_ranks` must cover
+            the largest k that is asked for.
+        lengths: how many descriptors each neuron has (`n_neurons`), 0 where it abstained.
+
+    Raises:
+        ValueError: shapes do not fit, a length is out of range, a valid position is negative.
+    """
+
+    descriptors: IntArray
+    lengths: IntArray
+
+    def __post_init__(self) -> None:
+        descriptors, lengths = self.descriptors, self.lengths
+        if descriptors.ndim != 2 or lengths.shape != descriptors.shape[:1]:
+            raise ValueError(
+                f"descriptors have shape {descriptors.shape} and lengths {lengths.shape}, "
+                "expected (n_neurons, n_ranks) and (n_neurons,)"
+            )
+        if descriptors.dtype.kind not in "iu" or lengths.dtype.kind not in "iu":
+            raise ValueError(
+                f"descriptors have type {descriptors.dtype} and lengths {lengths.dtype}, "
+                "expected integers"
+            )
+        if ((lengths < 0) | (lengths > descriptors.shape[1])).any():
+            raise ValueError(
+                f"lengths run from {lengths.min()} to {lengths.max()}, "
+                f"expected 0 to {descriptors.shape[1]} ranks"
+            )
+        valid = np.arange(descriptors.shape[1]) < lengths[:, None]
+        if (valid & (descriptors < 0)).any():
+            raise ValueError("a ranked descriptor has a negative position")
+
+    @property
+    def n_neurons(self) -> int:
+        """How many neurons are ranked for, abstentions included."""
+        return self.lengths.size
+
+    @property
+    def described(self) -> BoolArray:
+        """Which neurons have at least one descriptor (`n_neurons`)."""
+        return np.asarray(self.lengths > 0)
+
+    @property
+    def n_descriptors_needed(self) -> int:
+        """The smallest catalog that holds every ranked descriptor."""
+        valid = np.arange(self.descriptors.shape[1]) < self.lengths[:, None]
+        return int(np.where(valid, self.descriptors, -1).max(initial=-1)) + 1
+
+    def take(self, neurons: IntArray) -> Ranking:
+        """The ranking of some neurons, in the order given."""
+        return Ranking(self.descriptors[neurons], self.lengths[neurons])
+
+
+def precision_at_k(hits: Counts, k: int) -> DoubleArray:
+    """Hits divided by k for each neuron (`n_neurons`), however many descriptors it has.
+
+    Raises:
+        ValueError: k is below 1, or a neuron has hits outside 0 to k.
+    """
+    _check_k(k)
+    if ((hits < 0) | (hits > k)).any():
+        raise ValueError(f"hits run from {hits.min()} to {hits.max()}, expected 0 to k = {k}")
+    return np.asarray(hits / k, dtype=np.float64)
+
+
+def recall_at_k(hits: Counts, n_relevant: IntArray) -> DoubleArray:
+    """Hits divided by the number of gold labels for each neuron (`n_neurons`).
+
+    Raises:
+        ValueError: unequal shapes, a neuron without gold labels, or hits outside 0 to their number.
+    """
+    _check_relevant(n_relevant)
+    if hits.shape != n_relevant.shape:
+        raise ValueError(f"hits have shape {hits.shape}, numbers of labels {n_relevant.shape}")
+    if ((hits < 0) | (hits > n_relevant)).any():
+        raise ValueError("a neuron has negative hits or more hits than gold labels")
+    return np.asarray(hits / n_relevant, dtype=np.float64)
+
+
+def recall_ceiling(n_relevant: IntArray, k: int) -> DoubleArray:
+    """The largest recall at k that k descriptors can reach, for each neuron (`n_neurons`).
+
+    Raises:
+        ValueError: k is below 1 or a neuron has no gold labels.
+    """
+    _check_k(k)
+    _check_relevant(n_relevant)
+    return np.asarray(np.minimum(k, n_relevant) / n_relevant, dtype=np.float64)
+
+
+def distinct_hits(gold: BoolArray, meanings: BoolArray, ranking: Ranking, k: int) -> IntArray:
+    """How many of the first k descriptors mean a gold label that no earlier one means.
+
+    At most k and at most the number of gold labels. Equal to the number of distinct gold labels
+    found wherever a descriptor means one label at most; a descriptor that means several counts
+    once, so that precision stays a share of descriptors.
+
+    Args:
+        gold: which labels are right for each neuron (`n_neurons, n_labels`).
+        meanings: which labels each descriptor means (`n_descriptors, n_labels`).
+        ranking: the predicted descriptors of the same neurons.
+        k: how many of them count.
+
+    Raises:
+        ValueError: shapes do not fit, a ranked descriptor is not in `meanings`, k is below 1.
+    """
+    _check_k(k)
+    if gold.ndim != 2 or meanings.ndim != 2 or gold.shape[1] != meanings.shape[1]:
+        raise ValueError(
+            f"gold has shape {gold.shape} and meanings {meanings.shape}, "
+            "expected (n_neurons, n_labels) and (n_descriptors, n_labels)"
+        )
+    if gold.shape[0] != ranking.n_neurons:
+        raise ValueError(f"gold has {gold.shape[0]} neurons, the ranking {ranking.n_neurons}")
+    if ranking.n_descriptors_needed > meanings.shape[0]:
+        raise ValueError(
+            f"the ranking names descriptor {ranking.n_descriptors_needed - 1}, "
+            f"meanings cover {meanings.shape[0]} descriptors"
+        )
+    hits = np.zeros(gold.shape[0], dtype=np.int64)
+    missing = gold.copy()
+    for rank in range(min(k, ranking.descriptors.shape[1])):
+        neurons = np.flatnonzero(ranking.lengths > rank)
+        meant = meanings[ranking.descriptors[neurons, rank]]
+        hits[neurons] += (missing[neurons] & meant).any(axis=1)
+        missing[neurons] &= ~meant
+    return hits
+
+
+def _check_k(k: int) -> None:
+    if k < 1:
+        raise ValueError(f"k is {k}, expected 1 or more")
+
+
+def _check_relevant(n_relevant: IntArray) -> None:
+    if (n_relevant < 1).any():
+        raise ValueError("recall is undefined for a neuron without gold labels; leave it out first")

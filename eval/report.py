@@ -1,0 +1,179 @@
+"""The report of a run as one HTML file that opens anywhere, offline.
+
+Every text from a corpus or an LM is escaped by the template. As a second fence the page carries a
+content security policy that runs the one script and the one style sheet put in here, by their
+hashes, and loads nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eval.figures import (
+    AUROC_AXIS,
+    COLOUR_STEPS,
+    MAP_HEIGHT,
+    MAP_WIDTH,
+    SHARE_AXIS,
+    Bubble,
+    bubbles,
+    colour_legend,
+    colour_step,
+)
+from eval.report_content import HeatMap, ReportContent
+from eval.verdicts import Standing, evaluation_tables, judge
+from indexer.storage import atomic_path
+from neurons.records import AbstentionReason, Tail
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+HIGHLIGHT_STEPS = 10
+MEANING_OF_REASON = {
+    AbstentionReason.CONSTANT: (
+        "The activation is the same on every sentence, so there is nothing to explain."
+    ),
+    AbstentionReason.NO_MATCH: (
+        "No descriptor fits better than chance would let one of so many fit."
+    ),
+    AbstentionReason.WEAK: (
+        "A descriptor fits better than chance, but too weakly to call it what the neuron is about."
+    ),
+    AbstentionReason.NOT_REPLICATED: (
+        "A descriptor fits on the sentences it was found on, but not on sentences held back."
+    ),
+}
+MEANING_OF_PROTOCOL = {
+    "label_recovery": (
+        "The corpus has labels that the run never saw. Do the descriptors of a neuron name the "
+        "labels that the neuron separates?"
+    ),
+    "controls": "The same run on material where nothing should be found.",
+}
+# Lone surrogates cannot be encoded; browsers read the other characters as damage or control.
+_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+
+
+def render_report(content: ReportContent) -> str:
+    """The report as an HTML page; the same content gives the same text."""
+    style = _part("report.css") + _part("charts.css")
+    script = _part("report.js") + _part("map.js")
+    page = (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            content=content,
+            headline=[judge(figure) for figure in content.headline],
+            tables=evaluation_tables(content.figures),
+            bubbles=_bubbles(content),
+            map_legend=colour_legend(
+                max((entry.neurons for entry in content.descriptors), default=0)
+            ),
+            style=style,
+            script=script,
+            style_hash=_hash(style),
+            script_hash=_hash(script),
+        )
+    )
+    return _UNSHOWABLE.sub("\ufffd", page)
+
+
+def write_report(path: Path, content: ReportContent) -> None:
+    """Write the report to `path`, atomically.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    page = render_report(content)
+    with atomic_path(path) as partial:
+        partial.write_bytes(page.encode("utf-8"))
+
+
+def _bubbles(content: ReportContent) -> tuple[Bubble, ...]:
+    import numpy as np
+
+    entries = content.descriptors
+    places = np.array([(entry.horizontal, entry.vertical) for entry in entries]).reshape(-1, 2)
+    return bubbles(
+        places,
+        [entry.text for entry in entries],
+        [entry.sentences for entry in entries],
+        [entry.neurons for entry in entries],
+    )
+
+
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("eval", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        whole=lambda number: f"{number:,}",
+        decimals=_decimals,
+        share=_share,
+        chance=_chance,
+        duration=_duration,
+        highlight_step=lambda strength: round(strength * HIGHLIGHT_STEPS),
+    )
+    environment.globals.update(
+        auroc_axis=AUROC_AXIS,
+        share_axis=SHARE_AXIS,
+        colour_step=colour_step,
+        colour_steps=COLOUR_STEPS,
+        largest_cell=_largest_cell,
+        map_width=MAP_WIDTH,
+        map_height=MAP_HEIGHT,
+        meaning_of_reason=MEANING_OF_REASON,
+        meaning_of_protocol=MEANING_OF_PROTOCOL,
+        standing=Standing,
+        tail=Tail,
+    )
+    return environment
+
+
+def _largest_cell(heat_map: HeatMap) -> int:
+    return max((count for row in heat_map.rows for count in row.counts), default=0)
+
+
+def _decimals(number: float | None, places: int = 2) -> str:
+    """A number with its places and a true minus sign; a dash where it is undefined."""
+    return "–" if number is None else f"{number:.{places}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _share(part: int, whole: int) -> str:
+    """A percentage of one decimal below ten; a dash where there is no whole."""
+    if not whole:
+        return "–"
+    percent = 100.0 * part / whole
+    return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %"
+
+
+def _chance(probability: float) -> str:
+    """A q-value to two significant figures, with its sign of relation."""
+    return "< 0.001" if probability < 0.001 else f"= {probability:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds below two minutes, else minutes."""
+    return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
+
+
+@cache
+def _part(name: str) -> str:
+    return resources.files("eval").joinpath("templates", name).read_text(encoding="utf-8")
+
+
+def _hash(part: str) -> str:
+    digest = hashlib.sha256(part.encode("utf-8")).digest()
+    return "sha256-" + base64.b64encode(digest).decode("ascii")

@@ -1,0 +1,60 @@
+"""Spherical k-means over unit vectors, and how well a clustering fits held-out vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from indexer.arrays import FloatArray, IntArray
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Unit centroids (`n_clusters, dimension`) and the cluster of each vector (`n_vectors`)."""
+
+    centroids: FloatArray
+    assignment: IntArray
+
+
+def spherical_kmeans(vectors: FloatArray, n_clusters: int, seed: int) -> Clustering:
+    """Cluster unit vectors by cosine similarity (Dhillon & Modha 2001), with FAISS.
+
+    Raises:
+        ValueError: fewer vectors than clusters.
+    """
+    import faiss
+
+    if not 1 <= n_clusters <= len(vectors):
+        raise ValueError(f"cannot make {n_clusters} clusters of {len(vectors)} vectors")
+    trainer = faiss.Kmeans(
+        vectors.shape[1],
+        n_clusters,
+        niter=25,
+        spherical=True,
+        seed=seed,
+        min_points_per_centroid=1,
+        max_points_per_centroid=len(vectors),
+    )
+    contiguous = np.ascontiguousarray(vectors, dtype=np.float32)
+    trainer.train(contiguous)
+    centroids: FloatArray = np.asarray(trainer.centroids, dtype=np.float32)
+    assignment = np.argmax(contiguous @ centroids.T, axis=1)
+    return Clustering(centroids, assignment.astype(np.int64))
+
+
+def held_out_silhouette(vectors: FloatArray, centroids: FloatArray) -> float:
+    """Mean simplified silhouette of vectors that took no part in the clustering.
+
+    Per vector 1 - a / b with a and b the cosine distances to the nearest and second nearest
+    centroid (Hruschka et al. 2004); higher means that the clusters are better told apart.
+
+    Raises:
+        ValueError: fewer than two clusters or no vectors.
+    """
+    if len(centroids) < 2 or not len(vectors):
+        raise ValueError(f"need vectors and 2 clusters, found {len(vectors)} and {len(centroids)}")
+    similarity = vectors @ centroids.T
+    nearest = np.partition(similarity, -2, axis=1)[:, -2:]
+    own, other = 1.0 - nearest[:, 1], 1.0 - nearest[:, 0]
+    return float(np.mean(1.0 - own / np.maximum(other, 1e-9)))

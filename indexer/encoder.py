@@ -1,0 +1,234 @@
+"""From texts to unit vectors: what an encoder is, the sentence-transformers one, and embedding.
+
+Vectors have length 1, so that their inner product is the cosine similarity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from indexer.arrays import FloatArray
+from indexer.errors import BackendError, InputError
+from indexer.model_folder import folder_fingerprint, model_folder
+from indexer.storage import atomic_path, fingerprint
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+WINDOW = 4_096
+"""Sentences that `embed_sentences` holds at a time; fixed, so that it never changes the bytes."""
+
+_BATCH_SIZE = 64
+_LENGTH_TOLERANCE = 1e-3
+
+
+class Encoder(Protocol):
+    """Whatever turns texts into unit vectors."""
+
+    @property
+    def name(self) -> str:
+        """What the user called it."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies weights, vocabulary and pooling; part of every cache key."""
+        ...
+
+    @property
+    def dimension(self) -> int:
+        """Numbers per vector."""
+        ...
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
+        """One vector of length 1 per text (`n_texts, dimension`)."""
+        ...
+
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        """How many texts are longer than the encoder reads, and so are embedded by their start."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class SentenceEncoder:
+    """An encoder that sentence-transformers runs.
+
+    A plain encoder without a sentence-transformers configuration is mean-pooled.
+    """
+
+    name: str
+    fingerprint: str
+    dimension: int
+    _model: SentenceTransformer
+
+    @classmethod
+    def load(cls, name: str, device: str) -> SentenceEncoder:
+        """Load `bundled`, a local folder or a Hub id onto a torch device.
+
+        Safetensors weights only, no code from the model's folder, and no network unless `name` is
+        a Hub id.
+
+        Raises:
+            InputError: there is no such model or device, or the model cannot be loaded.
+        """
+        from safetensors import SafetensorError
+        from sentence_transformers import SentenceTransformer
+
+        _check_device(device)
+        folder = model_folder(name)
+        try:
+            with _without_loading_bar():
+                model = SentenceTransformer(
+                    str(folder),
+                    device=device,
+                    local_files_only=True,
+                    trust_remote_code=False,
+                    model_kwargs={"use_safetensors": True},
+                )
+        except (
+            OSError,
+            ValueError,
+            RuntimeError,
+            TypeError,
+            KeyError,
+            ImportError,
+            SafetensorError,
+        ) as error:
+            raise InputError(
+                f"model {name!r} in {folder} does not load as a sentence encoder: {error}. "
+                "`bundled` works, and so does any encoder that sentence-transformers can load."
+            ) from error
+        # Asking the model works for every kind of last module.
+        dimension = int(model.encode(["dimension"], show_progress_bar=False).shape[1])
+        # str(model) holds the pooling, also where the folder does not say it.
+        identity = fingerprint({"files": folder_fingerprint(folder), "modules": str(model)})
+        return cls(name, identity, dimension, model)
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
+        """One vector of length 1 per text (`n_texts, dimension`).
+
+        Raises:
+            ValueError: `texts` is a single string.
+            InputError: a text holds half of a surrogate pair, which is no character.
+            BackendError: the model gives vectors that have no direction.
+        """
+        if isinstance(texts, str):
+            raise ValueError(f"texts is one string, expected a sequence of them: [{texts[:40]!r}]")
+        if not texts:
+            return np.empty((0, self.dimension), dtype=np.float32)
+        _check_characters(texts)
+        vectors: FloatArray = self._model.encode(
+            list(texts),
+            batch_size=_BATCH_SIZE,
+            show_progress_bar=progress,
+            normalize_embeddings=True,
+            convert_to_numpy=True,
+        ).astype(np.float32, copy=False)
+        lengths = np.linalg.norm(vectors, axis=1)
+        wrong = np.flatnonzero(~(np.abs(lengths - 1.0) <= _LENGTH_TOLERANCE))
+        if wrong.size:
+            raise BackendError(
+                f"model {self.name!r} gave {wrong.size} of {len(texts)} texts a vector of length "
+                f"{lengths[wrong[0]]}, expected 1; the first is {texts[wrong[0]][:80]!r}"
+            )
+        return vectors
+
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        """How many texts have more tokens than the model reads."""
+        limit = self._model.max_seq_length
+        if limit is None:
+            return 0
+        # A token covers at least one byte, so most texts need no second look.
+        candidates = [text for text in texts if len(text.encode("utf-8", "replace")) + 2 > limit]
+        if not candidates:
+            return 0
+        tokens = self._model.tokenizer(candidates, truncation=False, verbose=False)["input_ids"]
+        return sum(len(ids) > limit for ids in tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingReport:
+    """What `embed_sentences` wrote, and how many sentences were embedded only by their start."""
+
+    n_sentences: int
+    dimension: int
+    n_truncated: int
+
+
+def embed_sentences(
+    texts: Sequence[str], encoder: Encoder, path: Path, *, progress: bool = False
+) -> EmbeddingReport:
+    """Write the vectors of `texts` to a float16 .npy file (`n_sentences, dimension`), atomically.
+
+    Works in windows of `WINDOW` sentences, so memory does not grow with their number.
+
+    Args:
+        texts: any sequence, also one that reads its slices from a file.
+        encoder: gives the vectors.
+        path: of the file, to be read with `numpy.load(path, mmap_mode="r")`.
+        progress: show a bar on stderr.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    from tqdm import tqdm
+
+    n_truncated = 0
+    shape = (len(texts), encoder.dimension)
+    with (
+        atomic_path(path) as partial,
+        # Plain writes: on a full disk they raise, where a memory map kills the process.
+        partial.open("wb") as handle,
+        tqdm(total=len(texts), unit=" sentences", desc="embed", disable=not progress) as bar,
+    ):
+        np.lib.format.write_array_header_1_0(
+            handle, {"descr": "<f2", "fortran_order": False, "shape": shape}
+        )
+        for start in range(0, len(texts), WINDOW):
+            window = texts[start : start + WINDOW]
+            handle.write(encoder.encode(window).astype("<f2").tobytes())
+            n_truncated += encoder.count_truncated(window)
+            bar.update(len(window))
+    return EmbeddingReport(len(texts), encoder.dimension, n_truncated)
+
+
+def _check_device(device: str) -> None:
+    import torch
+
+    try:
+        kind = torch.device(device).type
+    except RuntimeError as error:
+        raise InputError(f"no device {device!r}; expected cpu, cuda or cuda:<number>") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device {device!r} is asked for but torch sees no GPU; use --device cpu")
+
+
+def _check_characters(texts: Sequence[str]) -> None:
+    for row, text in enumerate(texts):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise InputError(
+                f"text {row} holds {text[error.start]!a} at character {error.start}, half of a "
+                "surrogate pair; write it as UTF-8"
+            ) from error
+
+
+@contextmanager
+def _without_loading_bar() -> Iterator[None]:
+    """Keep transformers from drawing a bar for weights that load in under a second."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

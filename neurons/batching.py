@@ -1,0 +1,132 @@
+"""From texts to padded batches of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from indexer.arrays import BoolArray, IntArray
+from indexer.errors import InputError
+from neurons.subject import SubjectModel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TokenizedText:
+    """One text as the model reads it.
+
+    `content_mask` is false for special tokens, those typed in the text included; the unknown token
+    is content. `offsets` are character positions in the text, one row per token (`n_tokens, 2`).
+    `truncated_tokens` counts the content tokens that did not fit.
+    """
+
+    token_ids: IntArray
+    content_mask: BoolArray
+    offsets: IntArray
+    truncated_tokens: int
+
+    @property
+    def n_tokens(self) -> int:
+        """The number of tokens that are read, special tokens included."""
+        return len(self.token_ids)
+
+
+@dataclass(frozen=True)
+class TokenBatch:
+    """Texts padded on the right to the longest of them (each tensor `n_texts, n_tokens`)."""
+
+    token_ids: Tensor
+    attention_mask: Tensor
+    content_mask: Tensor
+
+
+def tokenize(
+    subject: SubjectModel, texts: Sequence[str], maximum_tokens: int
+) -> list[TokenizedText]:
+    """Tokenize each text, keeping at most `maximum_tokens` of it, special tokens included.
+
+    Raises:
+        InputError: a text is not valid Unicode.
+    """
+    if not texts:
+        return []
+    try:
+        encoded = subject.tokenizer(list(texts), truncation=True, max_length=maximum_tokens)
+    except TypeError as error:
+        raise InputError(_unreadable(texts)) from error
+    specials = np.asarray(
+        sorted(set(subject.tokenizer.all_special_ids) - {subject.tokenizer.unk_token_id}),
+        dtype=np.int64,
+    )
+    return [_tokenized(encoding, specials) for encoding in encoded.encodings or []]
+
+
+def batches(lengths: IntArray, token_budget: int) -> Iterator[IntArray]:
+    """Yield positions of similar lengths whose padded size stays within `token_budget` tokens.
+
+    A text longer than the budget makes a batch of its own.
+    """
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        sizes = np.arange(1, len(order) - start + 1) * lengths[order[start:]]
+        count = max(1, int(np.searchsorted(sizes, token_budget, side="right")))
+        yield order[start : start + count]
+        start += count
+
+
+def padded(subject: SubjectModel, texts: Sequence[TokenizedText]) -> TokenBatch:
+    """Put texts into one batch on the subject model's device."""
+    import torch
+
+    shape = (len(texts), max(text.n_tokens for text in texts))
+    padding = subject.tokenizer.pad_token_id
+    token_ids = np.full(shape, 0 if padding is None else padding, dtype=np.int64)
+    attention_mask = np.zeros(shape, dtype=np.int64)
+    content_mask = np.zeros(shape, dtype=np.bool_)
+    for row, text in enumerate(texts):
+        token_ids[row, : text.n_tokens] = text.token_ids
+        attention_mask[row, : text.n_tokens] = 1
+        content_mask[row, : text.n_tokens] = text.content_mask
+    return TokenBatch(
+        *(
+            torch.from_numpy(array).to(subject.device)
+            for array in (token_ids, attention_mask, content_mask)
+        )
+    )
+
+
+def _tokenized(encoding: Any, specials: IntArray) -> TokenizedText:
+    token_ids = np.asarray(encoding.ids, dtype=np.int64)
+    return TokenizedText(
+        token_ids=token_ids,
+        content_mask=_content(encoding, specials),
+        offsets=np.asarray(encoding.offsets, dtype=np.int64).reshape(-1, 2),
+        truncated_tokens=sum(
+            int(_content(overflow, specials).sum()) for overflow in encoding.overflowing
+        ),
+    )
+
+
+def _content(encoding: Any, specials: IntArray) -> BoolArray:
+    added = np.asarray(encoding.special_tokens_mask, dtype=np.bool_)
+    typed = np.isin(np.asarray(encoding.ids, dtype=np.int64), specials)
+    content: BoolArray = ~(added | typed)
+    return content
+
+
+def _unreadable(texts: Sequence[str]) -> str:
+    for position, text in enumerate(texts):
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError:
+            return (
+                f"text {position} of {len(texts)} is not valid Unicode: {text[:60]!r}; "
+                "expected text without lone surrogates"
+            )
+    return "the tokenizer refused the texts; expected plain strings"

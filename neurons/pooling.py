@@ -1,0 +1,70 @@
+"""From token activations to one number per neuron and sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from neurons.records import Pooling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+HALF_PRECISION_LIMIT = 65504.0
+
+
+@dataclass(frozen=True)
+class HalfPrecision:
+    """Values as float16 and how many had to be clipped to its range."""
+
+    values: Tensor
+    clipped: int
+
+
+def pool(tokens: Tensor, content_mask: Tensor, pooling: Pooling) -> Tensor:
+    """Pool token activations (`n_sentences, n_tokens, n_units`) to `n_sentences, n_units`.
+
+    MAX and MEAN look at content tokens only, CLS takes the first token. A sentence without content
+    tokens has nothing to pool and takes its first token's value; `without_content` counts those.
+
+    Args:
+        tokens: token activations, padded on the right.
+        content_mask: `n_sentences, n_tokens`, false for special tokens and padding.
+        pooling: how tokens become one number.
+
+    Raises:
+        ValueError: the mask covers other sentences or tokens than the activations.
+    """
+    if tokens.shape[:2] != content_mask.shape:
+        raise ValueError(
+            f"content mask is {tuple(content_mask.shape)}, activations cover "
+            f"{tuple(tokens.shape[:2])} sentences and tokens"
+        )
+    if pooling is Pooling.CLS:
+        # A copy, because a view would keep the whole tensor alive.
+        return tokens[:, 0].clone()
+    mask = content_mask.clone()
+    mask[:, 0] |= without_content(content_mask)
+    return _maximum(tokens, mask) if pooling is Pooling.MAX else _mean(tokens, mask)
+
+
+def without_content(content_mask: Tensor) -> Tensor:
+    """Which sentences have no content token at all (`n_sentences`)."""
+    return ~content_mask.any(dim=1)
+
+
+def half_precision(pooled: Tensor) -> HalfPrecision:
+    """Cast to float16; numbers beyond its range become its largest and are counted."""
+    clipped = int((pooled.abs() > HALF_PRECISION_LIMIT).sum())
+    limited = pooled.clamp(-HALF_PRECISION_LIMIT, HALF_PRECISION_LIMIT)
+    return HalfPrecision(limited.half(), clipped)
+
+
+def _maximum(tokens: Tensor, mask: Tensor) -> Tensor:
+    return tokens.masked_fill(~mask.unsqueeze(-1), float("-inf")).amax(dim=1)
+
+
+def _mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    weights = mask.to(tokens.dtype)
+    sums = (weights.unsqueeze(1) @ tokens).squeeze(1)
+    return sums / weights.sum(dim=1, keepdim=True)

@@ -1,0 +1,260 @@
+"""The command line: parse, call the library, show; nothing else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.failures import ExitCode, failure_of, wants_traceback
+from service.options import OutputOptions, RunOptions, default_out, flattened, settings_from
+
+if TYPE_CHECKING:
+    from service.explain import Question
+    from service.finished_run import FinishedRun
+
+app = typer.Typer(
+    name="neuroscribe",
+    help="Says in words what the neurons of BERT-type encoders respond to in your text.",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
+RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder of a finished run.")]
+UpdateOption = Annotated[
+    bool,
+    typer.Option("--update", help="Use a run folder of other settings; redo what changed."),
+]
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(f"neuroscribe {version_of('neuroscribe')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(ExitCode.BAD_INPUT)
+
+
+@app.command()
+@flattened
+def run(options: RunOptions, output: OutputOptions, update: UpdateOption = False) -> None:
+    """Corpus in; neuron explanations, evaluation and report out."""
+    settings, out = settings_from(options), default_out(options)
+    from service.pipeline import run_pipeline
+
+    with _work(output):
+        summary = run_pipeline(settings, out, update=update, progress=output.progress)
+    if output.json:
+        _print_json(summary.model_dump(mode="json"))
+        return
+    from service.terminal import show_run
+
+    show_run(out)
+
+
+@app.command()
+@flattened
+def plan(options: RunOptions, output: OutputOptions) -> None:
+    """Size and time of a run; does nothing.
+
+    Takes the arguments of `run` and writes nothing where the run would go.
+    """
+    settings = settings_from(options)
+    from service.plan import plan_run
+
+    with _work(output):
+        planned = plan_run(settings, default_out(options), progress=output.progress)
+    if output.json:
+        _print_json(planned.model_dump(mode="json"))
+        return
+    from service.terminal import show_plan
+
+    show_plan(planned)
+
+
+@app.command()
+@flattened
+def catalog(options: RunOptions, output: OutputOptions, update: UpdateOption = False) -> None:
+    """Build the descriptor catalog only.
+
+    `run` with the same arguments goes on from it.
+    """
+    settings, out = settings_from(options), default_out(options)
+    from service.pipeline import run_pipeline
+
+    with _work(output):
+        run_pipeline(settings, out, update=update, progress=output.progress, until="catalog")
+        from descriptors.catalog import read_descriptors
+
+        descriptors = read_descriptors(out / "descriptors.parquet")
+    if output.json:
+        _print_json([descriptor.model_dump(mode="json") for descriptor in descriptors])
+        return
+    from service.terminal import show_catalog
+
+    show_catalog(out, descriptors)
+
+
+@app.command()
+@flattened
+def explain(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="A neuron (L4.ffn.744), a concept in up to six words, or a longer text.",
+        ),
+    ],
+    run: RunOption,
+    output: OutputOptions,
+    neuron: Annotated[bool, typer.Option("--neuron", help="WHAT is a neuron.")] = False,
+    concept: Annotated[bool, typer.Option("--concept", help="WHAT is a concept.")] = False,
+    text: Annotated[bool, typer.Option("--text", help="WHAT is a text.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+) -> None:
+    """Ask a run about a neuron, a concept or a text.
+
+    Says what a neuron responds to, which neurons carry a concept, or what fires on a text.
+    """
+    from service.explain import Question, kind_of
+    from service.finished_run import FinishedRun
+
+    flags = {Question.NEURON: neuron, Question.CONCEPT: concept, Question.TEXT: text}
+    asked = [question for question, given in flags.items() if given]
+    if len(asked) > 1:
+        raise typer.BadParameter("give only one of --neuron, --concept and --text")
+    with _work(output):
+        answer = _answer(asked[0] if asked else kind_of(what), FinishedRun(run, device), what)
+    if output.json:
+        _print_json(answer.model_dump(mode="json"))
+        return
+    from service.terminal_explain import show_explained
+
+    show_explained(answer)
+
+
+@app.command()
+@flattened
+def evaluate(run: RunArgument, output: OutputOptions) -> None:
+    """Evaluate a finished run again."""
+    from service.pipeline import evaluate_run
+
+    with _work(output):
+        figures = evaluate_run(run, progress=output.progress)
+    if output.json:
+        _print_json([figure.model_dump(mode="json") for figure in figures])
+        return
+    from service.terminal import show_figures
+
+    show_figures(figures)
+
+
+@app.command()
+@flattened
+def report(run: RunArgument, output: OutputOptions) -> None:
+    """Rebuild the HTML report of a finished run."""
+    from service.pipeline import report_run
+
+    with _work(output):
+        path = report_run(run)
+    if output.json:
+        _print_json({"report": str(path)})
+    else:
+        print(path)
+
+
+@app.command()
+@flattened
+def doctor(
+    output: OutputOptions,
+    model: Annotated[str, typer.Option(help="Subject model to check.")] = "bundled",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    unsafe_weights: Annotated[
+        bool,
+        typer.Option("--unsafe-weights", help="Also read pickled weights, which can run code."),
+    ] = False,
+) -> None:
+    """Check what is installed and what works.
+
+    Also whether activations are read as the model computes them.
+    """
+    from service.doctor import examine
+
+    with _work(output):
+        diagnosis = examine(model, device=device, unsafe_weights=unsafe_weights)
+    if output.json:
+        _print_json(diagnosis.model_dump(mode="json"))
+    else:
+        from service.terminal import show_diagnosis
+
+        show_diagnosis(diagnosis)
+    if not diagnosis.ok:
+        raise typer.Exit(ExitCode.STAGE_FAILED)
+
+
+def _answer(question: Question, run: FinishedRun, what: str) -> Any:
+    from service.explain import Question, explain_concept, explain_neuron, explain_text
+
+    if question is Question.NEURON:
+        return explain_neuron(run, what)
+    if question is Question.CONCEPT:
+        return explain_concept(run, what)
+    return explain_text(run, what)
+
+
+@contextmanager
+def _work(output: OutputOptions) -> Iterator[None]:
+    """Keep stdout for the result: whatever a library prints meanwhile goes to stderr."""
+    import logging
+
+    logging.basicConfig(
+        stream=sys.stderr,
+        format="neuroscribe: %(levelname)s: %(message)s",
+        level=logging.ERROR if output.quiet else logging.WARNING,
+    )
+    with redirect_stdout(sys.stderr):
+        yield
+
+
+def _print_json(content: Any) -> None:
+    import json
+
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def run_command(arguments: Sequence[str] | None = None) -> int:
+    """Do what `arguments` say (default: those of the process) and return the exit code."""
+    try:
+        code = app(args=arguments, prog_name="neuroscribe", standalone_mode=False)
+        sys.stdout.flush()
+    except SystemExit:
+        # Only raised by typer where the reader of stdout has gone, as in `neuroscribe … | head`.
+        return ExitCode.DONE
+    except BaseException as error:
+        if wants_traceback():
+            raise
+        failure = failure_of(error)
+        print(f"neuroscribe: error: {failure.message}", file=sys.stderr)
+        return failure.code
+    if code == ExitCode.INTERRUPTED:
+        print(f"neuroscribe: error: {failure_of(KeyboardInterrupt()).message}", file=sys.stderr)
+    return code if isinstance(code, int) else ExitCode.DONE
+
+
+def main() -> None:
+    """The console script."""
+    sys.exit(run_command())

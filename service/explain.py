@@ -1,0 +1,200 @@
+"""Questions to a finished run: about a neuron, about a concept in words, about a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexer.errors import InputError
+from neurons.records import (
+    Explanation,
+    NeuronExemplars,
+    NeuronId,
+    Tail,
+    TokenActivation,
+)
+from service.explained import (
+    CarryingNeuron,
+    ExplainedConcept,
+    ExplainedNeuron,
+    ExplainedSentence,
+    ExplainedTail,
+    ExplainedText,
+    FiringNeuron,
+    NearDescriptor,
+)
+from service.text_levels import levels_of
+
+if TYPE_CHECKING:
+    from neurons.tokens import TokenActivations
+    from service.finished_run import FinishedRun
+
+LONGEST_CONCEPT_WORDS = 6
+"""Descriptors have at most as many words; more of them are taken for a text."""
+
+_ADDRESS_LIKE = re.compile(r"L\d+\.\S*")
+
+
+class Question(StrEnum):
+    """What is asked about."""
+
+    NEURON = "neuron"
+    CONCEPT = "concept"
+    TEXT = "text"
+
+
+def kind_of(what: str) -> Question:
+    """What `what` most likely is: an address, up to six words without a full stop, or a text."""
+    stripped = what.strip()
+    if _ADDRESS_LIKE.fullmatch(stripped):
+        return Question.NEURON
+    is_phrase = len(stripped.split()) <= LONGEST_CONCEPT_WORDS and stripped[-1:] not in set(".!?…")
+    return Question.CONCEPT if is_phrase else Question.TEXT
+
+
+def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> ExplainedNeuron:
+    """Both tails of a neuron: descriptors or the abstention, and the sentences that drive it.
+
+    Raises:
+        InputError: `address` is not a neuron of the run.
+        RunError: the run is damaged, or its model has changed.
+    """
+    from neurons.exemplars import NeuronTail, find_exemplars
+
+    neuron = NeuronId.parse(address.strip())
+    sites = run.store.layer_sites
+    if neuron.layer_site not in sites or neuron.unit >= run.store.units(neuron.layer_site):
+        known = ", ".join(f"{site} (units 0 to {run.store.units(site) - 1})" for site in sites)
+        raise InputError(f"the run has no neuron {neuron}; it has {known}")
+    tails = [NeuronTail(neuron, tail) for tail in Tail if (neuron, tail) in run.explanations]
+    rows = np.arange(len(run.corpus), dtype=np.int64)
+    exemplars = find_exemplars(run.subject, run.store, run.corpus, tails, rows, n_exemplars)
+    return ExplainedNeuron(
+        neuron=str(neuron),
+        tails=tuple(
+            _explained_tail(run, run.explanations[tail.neuron, tail.tail], found)
+            for tail, found in zip(tails, exemplars, strict=True)
+        ),
+    )
+
+
+def explain_concept(
+    run: FinishedRun, concept: str, n_descriptors: int = 5, n_neurons: int = 10
+) -> ExplainedConcept:
+    """The descriptors nearest to `concept` and the neurons that carry them.
+
+    Raises:
+        InputError: `concept` is blank, or the run has kept no descriptor.
+        RunError: the run is damaged, or its encoder has changed.
+    """
+    from indexer.index import VectorIndex
+
+    if not concept.strip():
+        raise InputError("the concept is blank; give some words, for example 'refund requests'")
+    kept = [descriptor for descriptor in run.descriptors if descriptor.kept]
+    if not kept:
+        raise InputError(f"{run.path} has kept no descriptor; a concept cannot be looked up in it")
+    vectors = run.encoder.encode([descriptor.text for descriptor in kept])
+    query = run.encoder.encode([concept.strip()])
+    found = VectorIndex.build(vectors).search(query, n_descriptors)
+    carriers = _carriers(run.explanations)
+    return ExplainedConcept(
+        concept=concept.strip(),
+        descriptors=tuple(
+            NearDescriptor(
+                descriptor_id=kept[place].id,
+                descriptor=kept[place].text,
+                similarity=float(similarity),
+                n_neurons=len(carriers.get(kept[place].id, [])),
+                neurons=tuple(carriers.get(kept[place].id, [])[:n_neurons]),
+            )
+            for place, similarity in zip(found.ids[0], found.similarities[0], strict=True)
+        ),
+    )
+
+
+def explain_text(run: FinishedRun, text: str, n_neurons: int = 10) -> ExplainedText:
+    """The described neurons that `text` drives furthest above their usual level.
+
+    Raises:
+        InputError: `text` is blank or not valid Unicode.
+        RunError: the run is damaged, or its model has changed.
+    """
+    from neurons.tokens import token_activations
+
+    if not text.strip():
+        raise InputError("the text is blank; give a sentence to explain")
+    described = {
+        key: explanation for key, explanation in run.explanations.items() if explanation.matches
+    }
+    levels = sorted(
+        levels_of(run, text, described), key=lambda level: (-level.z, level.neuron, level.tail)
+    )
+    first = levels[:n_neurons]
+    read = token_activations(run.subject, [text], [level.neuron for level in first])[0]
+    return ExplainedText(
+        text=text,
+        n_described=len(described),
+        truncated_tokens=read.truncated_tokens,
+        firing=tuple(
+            FiringNeuron(
+                neuron=str(level.neuron),
+                tail=level.tail,
+                match=described[level.neuron, level.tail].matches[0],
+                activation=level.activation,
+                z=level.z,
+                percentile=level.percentile,
+                tokens=_tokens(read, place),
+            )
+            for place, level in enumerate(first)
+        ),
+    )
+
+
+def _explained_tail(
+    run: FinishedRun, explanation: Explanation, found: NeuronExemplars
+) -> ExplainedTail:
+    from descriptors.splits import SPLIT_ORDER
+
+    corpus = run.corpus
+    return ExplainedTail(
+        tail=explanation.tail,
+        matches=explanation.matches,
+        reason=explanation.reason,
+        exemplars=tuple(
+            ExplainedSentence(
+                id=corpus.ids[exemplar.row].as_py(),
+                text=corpus.text(exemplar.row),
+                split=SPLIT_ORDER[corpus.splits[exemplar.row]],
+                activation=exemplar.activation,
+                tokens=exemplar.tokens,
+            )
+            for exemplar in found.exemplars
+        ),
+    )
+
+
+def _tokens(read: TokenActivations, column: int) -> tuple[TokenActivation, ...]:
+    return tuple(
+        TokenActivation(start=token.start, end=token.end, activation=float(activation))
+        for token, activation in zip(read.tokens, read.activations[:, column], strict=True)
+    )
+
+
+def _carriers(
+    explanations: Mapping[tuple[NeuronId, Tail], Explanation],
+) -> dict[str, list[CarryingNeuron]]:
+    """The neurons of each descriptor, highest AUROC first."""
+    carriers: dict[str, list[CarryingNeuron]] = {}
+    for explanation in explanations.values():
+        for match in explanation.matches:
+            carriers.setdefault(match.descriptor_id, []).append(
+                CarryingNeuron(neuron=explanation.neuron, tail=explanation.tail, match=match)
+            )
+    for neurons in carriers.values():
+        neurons.sort(key=lambda carrier: -carrier.match.auroc)
+    return carriers

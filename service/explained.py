@@ -1,0 +1,94 @@
+"""What `explain` answers with, for the terminal, as JSON and for an API."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from descriptors.records import Split
+from neurons.records import AbstentionReason, Match, Tail, TokenActivation
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExplainedSentence(_Record):
+    """A sentence of the corpus on which a neuron is most active, with its tokens' activations."""
+
+    id: str
+    text: str
+    split: Split
+    activation: float
+    tokens: tuple[TokenActivation, ...]
+
+
+class ExplainedTail(_Record):
+    """One tail of a neuron: ranked descriptors or the reason for having none, and exemplars."""
+
+    tail: Tail
+    matches: tuple[Match, ...]
+    reason: AbstentionReason | None
+    exemplars: tuple[ExplainedSentence, ...]
+
+
+class ExplainedNeuron(_Record):
+    """What a neuron responds to, the positive tail first."""
+
+    neuron: str
+    tails: tuple[ExplainedTail, ...]
+
+
+class CarryingNeuron(_Record):
+    """A neuron's tail that has a descriptor among its matches."""
+
+    neuron: str
+    tail: Tail
+    match: Match
+
+
+class NearDescriptor(_Record):
+    """A descriptor near a concept, and the neurons that carry it, highest AUROC first.
+
+    `similarity` is the cosine of the two embeddings; `n_neurons` counts all that carry it.
+    """
+
+    descriptor_id: str
+    descriptor: str
+    similarity: float
+    n_neurons: int
+    neurons: tuple[CarryingNeuron, ...]
+
+
+class ExplainedConcept(_Record):
+    """The descriptors nearest to a concept in words, nearest first."""
+
+    concept: str
+    descriptors: tuple[NearDescriptor, ...]
+
+
+class FiringNeuron(_Record):
+    """A described neuron's tail and how far a text drives it above its usual level.
+
+    `z` counts standard deviations above the mean over the run's discover sentences, in the
+    direction of the tail; `percentile` is the share of those sentences below, ties counted half.
+    """
+
+    neuron: str
+    tail: Tail
+    match: Match
+    activation: float
+    z: float
+    percentile: float
+    tokens: tuple[TokenActivation, ...]
+
+
+class ExplainedText(_Record):
+    """The described neurons that a text drives furthest above their usual level, furthest first.
+
+    `n_described` is the number of neuron tails compared; `truncated_tokens` did not fit the model.
+    """
+
+    text: str
+    n_described: int
+    truncated_tokens: int
+    firing: tuple[FiringNeuron, ...]

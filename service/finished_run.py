@@ -1,0 +1,126 @@
+"""A finished run opened for questions; each part is read when it is first asked for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from indexer.errors import RunError
+from neurons.records import Explanation, NeuronId, Tail
+from service.run_directory import RunDirectory
+from service.stages import Manifest
+
+if TYPE_CHECKING:
+    from descriptors.corpus import Corpus
+    from descriptors.records import Descriptor
+    from indexer.encoder import SentenceEncoder
+    from neurons.store import ActivationStore
+    from neurons.subject import SubjectModel
+    from service.settings import RunSettings
+
+
+class FinishedRun:
+    """The results of a run and the models they came from.
+
+    Args:
+        path: the run's folder.
+        device: where the models are computed.
+
+    Raises:
+        InputError: there is no run at `path`.
+        RunError: the run is not complete.
+    """
+
+    def __init__(self, path: Path, device: str = "auto") -> None:
+        self.path = path
+        self._directory = RunDirectory.open(path)
+        self._device = device
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the run was made with."""
+        return self._directory.manifest()
+
+    @cached_property
+    def settings(self) -> RunSettings:
+        """What the run was told."""
+        from pydantic import ValidationError
+
+        from service.settings import RunSettings
+
+        try:
+            return RunSettings.model_validate(self.manifest.settings)
+        except ValidationError as error:
+            raise RunError(
+                f"{self.path} was written with settings this version does not know "
+                f"({error.error_count()} do not fit); run again into another --out"
+            ) from error
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The sentences, without labels."""
+        from descriptors.corpus import read_corpus
+
+        return read_corpus(self.path / "corpus.parquet")
+
+    @cached_property
+    def descriptors(self) -> list[Descriptor]:
+        """Every descriptor, kept or not."""
+        from descriptors.catalog import read_descriptors
+
+        return read_descriptors(self.path / "descriptors.parquet")
+
+    @cached_property
+    def explanations(self) -> dict[tuple[NeuronId, Tail], Explanation]:
+        """The explanation or abstention of each neuron's tail, in file order."""
+        from neurons.explanation_file import read_explanations
+
+        found = read_explanations(self.path / "explanations.parquet")
+        return {(NeuronId.parse(each.neuron), each.tail): each for each in found}
+
+    @cached_property
+    def store(self) -> ActivationStore:
+        """The activations of every neuron on every sentence."""
+        from neurons.store import ActivationStore
+
+        return ActivationStore.open(self.path / "activations")
+
+    @cached_property
+    def subject(self) -> SubjectModel:
+        """The subject model, which must still be the one the run has read.
+
+        Raises:
+            InputError: it cannot be loaded.
+            RunError: its weights, configuration or tokenizer have changed since.
+        """
+        from neurons.subject import SubjectModel
+
+        settings = self.settings
+        subject = SubjectModel.load(settings.model, self._device, settings.unsafe_weights)
+        self._check_same("model", settings.model, subject.fingerprint)
+        return subject
+
+    @cached_property
+    def encoder(self) -> SentenceEncoder:
+        """The sentence encoder, which must still be the one the run has used.
+
+        Raises:
+            InputError: it cannot be loaded.
+            RunError: it has changed since.
+        """
+        from indexer.encoder import SentenceEncoder
+        from neurons.subject import choose_device
+
+        name = self.settings.encoder
+        encoder = SentenceEncoder.load(name, str(choose_device(self._device)))
+        self._check_same("encoder", name, encoder.fingerprint)
+        return encoder
+
+    def _check_same(self, role: str, name: str, found: str) -> None:
+        expected = self.manifest.fingerprints.get(role)
+        if found != expected:
+            raise RunError(
+                f"{role} {name!r} is not the one {self.path} was made with: sha256 {found}, "
+                f"expected {expected}. Restore it, or run again with --update"
+            )

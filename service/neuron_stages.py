@@ -1,0 +1,213 @@
+"""Stages from activations to the report: extract, match, show, evaluate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from descriptors.records import Split
+from neurons.records import Explanation, NeuronId
+from service.catalog_stages import CORPUS, DESCRIPTORS, MEMBERSHIP, CatalogStages
+
+if TYPE_CHECKING:
+    from neurons.exemplars import NeuronTail
+    from neurons.matching import SplitRows
+    from neurons.store import ActivationStore
+    from neurons.subject import SubjectModel
+
+ACTIVATIONS = "activations"
+EXPLANATIONS = "explanations.parquet"
+EXEMPLARS = "exemplars.jsonl"
+EVALUATION = "evaluation.json"
+
+_EXEMPLARS_SHOWN = 5
+
+
+class NeuronStages(CatalogStages):
+    """The second half of a run."""
+
+    @cached_property
+    def subject(self) -> SubjectModel:
+        """The model whose neurons are explained."""
+        from neurons.subject import SubjectModel
+
+        settings = self.settings
+        return SubjectModel.load(settings.model, settings.device, settings.unsafe_weights)
+
+    @cached_property
+    def store(self) -> ActivationStore:
+        """The activations of the run."""
+        from neurons.store import ActivationStore
+
+        return ActivationStore.open(self.run.path / ACTIVATIONS)
+
+    @cached_property
+    def split_rows(self) -> SplitRows:
+        """Rows of each split, with the documents of all sentences."""
+        from neurons.matching import SplitRows
+
+        return SplitRows(
+            discover=self.rows(Split.DISCOVER),
+            validation=self.rows(Split.VALIDATION),
+            test=self.rows(Split.TEST),
+            documents=self.corpus.document_numbers(),
+        )
+
+    @property
+    def neurons(self) -> list[NeuronId]:
+        """The address of every stored column, in order."""
+        return [
+            NeuronId(place.layer, place.site, unit)
+            for place in self.store.layer_sites
+            for unit in range(self.store.units(place))
+        ]
+
+    def watch(self, blocks: Iterable[Any], total: int) -> Iterable[Any]:
+        """Show progress over blocks of neurons."""
+        from tqdm import tqdm
+
+        return tqdm(blocks, total=total, desc="match", unit="block", disable=not self.progress)
+
+    def extract(self) -> None:
+        """`activations/`."""
+        inputs = {
+            "model": self.subject.fingerprint,
+            "corpus": self.outputs("corpus"),
+            "extraction": self.settings.extraction.model_dump(mode="json"),
+        }
+        self.run.stage("extract", inputs, [ACTIVATIONS], lambda: self._extract(inputs))
+
+    def _extract(self, inputs: Any) -> Any:
+        from indexer.storage import fingerprint
+        from neurons.extraction import extract
+        from neurons.parity import require_parity
+
+        report = extract(
+            self.subject,
+            self.corpus,
+            self.run.path / ACTIVATIONS,
+            self.settings.extraction,
+            fingerprint(inputs),
+            parity=require_parity(self.subject),
+            progress=self.progress,
+        )
+        return report.model_dump(mode="json")
+
+    def match(self) -> None:
+        """`explanations.parquet`."""
+        inputs = {
+            "activations": self.outputs("extract"),
+            "catalog": self.outputs("catalog"),
+            "corpus": self.outputs("corpus"),
+            "matching": self.settings.matching.model_dump(mode="json"),
+            "seed": self.settings.seed,
+        }
+        self.run.stage("match", inputs, [EXPLANATIONS], self._match)
+
+    def _match(self) -> Any:
+        from descriptors.catalog import kept, read_descriptors, read_membership
+        from neurons.explanation_file import described_tails, write_explanations
+        from neurons.matching import Activations, match
+
+        matches = match(
+            Activations.of_store(self.store),
+            read_membership(self.run.path / MEMBERSHIP),
+            self.split_rows,
+            self.settings.matching,
+            self.settings.seed,
+            watch=self.watch,
+        )
+        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
+        names = [(descriptor.id, descriptor.text) for descriptor in catalog]
+        write_explanations(self.run.path / EXPLANATIONS, matches, self.neurons, names)
+        described = described_tails(matches)
+        return {
+            "neurons": len(described),
+            "described_positive": int(described[:, 0].sum()),
+            "described_negative": int(described[:, 1].sum()),
+            "usable_descriptors": matches.usable_descriptors,
+            "null": matches.null.model_dump(mode="json"),
+        }
+
+    def explanations(self) -> list[Explanation]:
+        """What `match` wrote."""
+        from neurons.explanation_file import read_explanations
+
+        return read_explanations(self.run.path / EXPLANATIONS)
+
+    def show(self) -> None:
+        """`exemplars.jsonl`: sentences and tokens of the neurons that the report shows."""
+        inputs = {
+            "explanations": self.outputs("match"),
+            "activations": self.outputs("extract"),
+            "model": self.subject.fingerprint,
+            "shown": _EXEMPLARS_SHOWN,
+        }
+        self.run.stage("exemplars", inputs, [EXEMPLARS], self._show)
+
+    def _show(self) -> Any:
+        from eval.report_selection import best_explanations
+        from neurons.exemplars import find_exemplars, write_exemplars
+
+        described = [each for each in self.explanations() if each.matches]
+        tails = [_tail_of(each) for each in best_explanations(described)]
+        rows = np.arange(len(self.corpus), dtype=np.int64)
+        found = find_exemplars(self.subject, self.store, self.corpus, tails, rows, _EXEMPLARS_SHOWN)
+        write_exemplars(self.run.path / EXEMPLARS, found)
+        return {"tails": len(found)}
+
+    def evaluate(self) -> None:
+        """`evaluation.json`."""
+        inputs = {
+            "explanations": self.outputs("match"),
+            "activations": self.outputs("extract"),
+            "catalog": self.outputs("catalog"),
+            "corpus": self.outputs("corpus"),
+            "matching": self.settings.matching.model_dump(mode="json"),
+            "seed": self.settings.seed,
+        }
+        self.run.stage("evaluate", inputs, [EVALUATION], self._evaluate)
+
+    def _evaluate(self) -> Any:
+        from descriptors.catalog import kept, read_descriptors, read_membership
+        from descriptors.corpus import read_labels
+        from eval.evaluation_file import write_evaluation
+        from eval.label_recovery import (
+            LabelRecoveryTask,
+            Population,
+            explained_rankings,
+            recover_labels,
+        )
+        from neurons.matching import Activations
+
+        labels = read_labels(self.run.path / CORPUS)
+        sites = np.array([neuron.site.value for neuron in self.neurons])
+        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
+        task = LabelRecoveryTask(
+            activations=Activations.of_store(self.store),
+            membership=read_membership(self.run.path / MEMBERSHIP),
+            rankings=explained_rankings(
+                self.explanations(), [descriptor.id for descriptor in catalog]
+            ),
+            populations=tuple(
+                Population(site.value, np.flatnonzero(sites == site.value))
+                for site in self.settings.extraction.sites
+            ),
+            labels=labels,
+            rows=self.split_rows,
+            settings=self.settings.matching,
+            seed=self.settings.seed,
+            watch=self.watch,
+        )
+        figures = recover_labels(task) if len(labels) else []
+        write_evaluation(self.run.path, figures)
+        return {"figures": len(figures), "labels": len(labels), "facets": list(labels.facets)}
+
+
+def _tail_of(explanation: Explanation) -> NeuronTail:
+    from neurons.exemplars import NeuronTail
+
+    return NeuronTail(NeuronId.parse(explanation.neuron), explanation.tail)

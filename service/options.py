@@ -1,0 +1,233 @@
+"""The options that commands share, and how they become settings.
+
+Defaults are written out here, so that `--help` shows them without loading anything; a test holds
+them equal to those of `RunSettings`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+
+import typer
+
+from indexer.errors import InputError
+
+if TYPE_CHECKING:
+    from service.settings import RunSettings
+
+_OPTION_OF_SETTING = {
+    "reading.mapping.text": "--text-field",
+    "reading.mapping.id": "--id-field",
+    "reading.mapping.labels": "--labels-field",
+    "reading.mapping.document": "--document-field",
+    "reading.seed": "--seed",
+    "proposers": "--proposer",
+    "extraction.sites": "--site",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What `run`, `plan` and `catalog` are told."""
+
+    corpus: Annotated[
+        str,
+        typer.Option(
+            help="A file (.jsonl .csv .tsv .parquet .txt, also .gz), hf:NAME, or 'sample'."
+        ),
+    ]
+    model: Annotated[str, typer.Option(help="Subject model: a Hub id, a folder, or 'bundled'.")] = (
+        "bundled"
+    )
+    encoder: Annotated[
+        str, typer.Option(help="Sentence encoder: a Hub id, a folder, or 'bundled'.")
+    ] = "bundled"
+    proposer: Annotated[
+        list[str] | None,
+        typer.Option(help="What proposes descriptors; repeat to unite several. Default: keyphrase"),
+    ] = None
+    out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/<corpus>-<model>")] = (
+        None
+    )
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="Where models are computed.")
+    ] = "auto"
+    site: Annotated[
+        list[str] | None,
+        typer.Option(help="Where neurons sit, ffn or hidden; repeat for both. Default: both"),
+    ] = None
+    pooling: Annotated[
+        Literal["max", "mean", "cls"], typer.Option(help="How tokens become one activation.")
+    ] = "max"
+    unsafe_weights: Annotated[
+        bool,
+        typer.Option("--unsafe-weights", help="Also read pickled weights, which can run code."),
+    ] = False
+    text_field: Annotated[str, typer.Option(help="Field that holds the text.")] = "text"
+    id_field: Annotated[
+        str | None,
+        typer.Option(help="Field that holds the id. Default: id if any"),
+    ] = None
+    labels_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Field of labels, seen by the evaluation only; repeatable. Default: labels",
+        ),
+    ] = None
+    document_field: Annotated[
+        str | None,
+        typer.Option(
+            help="Field that names the document; documents are never split. Default: document "
+            "if any",
+        ),
+    ] = None
+    segment: Annotated[
+        Literal["sentence", "none"],
+        typer.Option(help="Take long texts apart into sentences, or not."),
+    ] = "sentence"
+    splits: Annotated[
+        str,
+        typer.Option(help="discover/validation/test, in percent."),
+    ] = "50/15/35"
+    limit: Annotated[
+        int | None,
+        typer.Option(help="Read only this many texts."),
+    ] = None
+    encoding: Annotated[str, typer.Option(help="Encoding of text files.")] = "utf-8"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputOptions:
+    """How a command answers; every command takes these."""
+
+    json: Annotated[
+        bool, typer.Option("--json", help="Result as JSON on stdout, nothing else there.")
+    ] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress bars, no notes; errors only.")
+    ] = False
+
+    @property
+    def progress(self) -> bool:
+        """Whether progress bars are shown: on a terminal, unless `quiet`."""
+        return not self.quiet and sys.stderr.isatty()
+
+
+def settings_from(options: RunOptions) -> RunSettings:
+    """The settings that `options` ask for.
+
+    Raises:
+        InputError: an option's value is not possible; the message names the option.
+    """
+    from pydantic import ValidationError
+
+    from descriptors.splits import SplitFractions
+    from service.settings import RunSettings
+
+    asked: dict[str, Any] = {
+        "corpus": options.corpus,
+        "model": options.model,
+        "encoder": options.encoder,
+        "seed": options.seed,
+        "device": options.device,
+        "unsafe_weights": options.unsafe_weights,
+        "reading": {
+            "mapping": {
+                "text": options.text_field,
+                "id": options.id_field,
+                "document": options.document_field,
+                **({"labels": options.labels_field} if options.labels_field else {}),
+            },
+            "segment": options.segment,
+            "fractions": SplitFractions.parse(options.splits),
+            "seed": options.seed,
+            "encoding": options.encoding,
+            "limit": options.limit,
+        },
+        "extraction": {
+            "pooling": options.pooling,
+            **({"sites": options.site} if options.site else {}),
+        },
+        **({"proposers": options.proposer} if options.proposer else {}),
+    }
+    try:
+        return RunSettings.model_validate(asked)
+    except ValidationError as error:
+        raise InputError("; ".join(_complaints(error.errors()))) from error
+
+
+def default_out(options: RunOptions) -> Path:
+    """The run folder: the one asked for, else `runs/<corpus>-<model>`."""
+    return options.out or Path("runs") / f"{_short(options.corpus)}-{_short(options.model)}"
+
+
+def flattened(command: Callable[..., None]) -> Callable[..., None]:
+    """Let a command take its options as one record each, where typer wants single parameters."""
+    groups = {
+        name: hint
+        for name, hint in get_type_hints(command).items()
+        if is_dataclass(hint) and isinstance(hint, type)
+    }
+    parameters = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        group = groups.get(parameter.name)
+        parameters += [parameter] if group is None else _parameters(group)
+
+    def call(**values: Any) -> None:
+        records = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**records, **values)
+
+    signature = inspect.Signature(
+        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
+    )
+    call.__name__ = command.__name__
+    call.__doc__ = command.__doc__
+    call.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    call.__dict__["__signature__"] = signature
+    return call
+
+
+def _parameters(group: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(group)
+    ]
+
+
+def _complaints(errors: list[Any]) -> list[str]:
+    """One sentence a wrong setting, under the name of its option."""
+    complaints = []
+    for error in errors:
+        # Places in a list and kinds of a union are not part of a setting's name.
+        names = [part for part in error["loc"] if isinstance(part, str)]
+        setting = ".".join(names)
+        fallback = "--" + (names[-1] if names else "settings").replace("_", "-")
+        option = next(
+            (name for known, name in _OPTION_OF_SETTING.items() if setting.startswith(known)),
+            fallback,
+        )
+        message = error["msg"].removeprefix("Value error, ")
+        complaints.append(f"{option}: found {error['input']!r}; {message}")
+    return list(dict.fromkeys(complaints))
+
+
+def _short(source: str) -> str:
+    name = source.removeprefix("hf:") if source.startswith("hf:") else Path(source).name
+    name = re.sub(r"\.(gz|jsonl|json|csv|tsv|parquet|txt)\b", "", name)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "run"

@@ -1,0 +1,155 @@
+"""The main job: corpus in, neuron explanations, evaluation and report out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eval.records import Figure
+from indexer.errors import RunError
+from service.report_stage import REPORT, ReportStage
+from service.run_directory import RunDirectory
+from service.settings import RunSettings
+
+STAGES = (
+    "corpus",
+    "embed",
+    "index",
+    "propose",
+    "catalog",
+    "extract",
+    "match",
+    "exemplars",
+    "evaluate",
+    "report",
+)
+
+
+class RunSummary(BaseModel):
+    """What a run did and found; `results` holds what each stage counted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    out: str
+    complete: bool
+    reused: tuple[str, ...]
+    recomputed: tuple[str, ...]
+    results: dict[str, Any]
+    figures: tuple[Figure, ...]
+    report: str | None
+
+
+def run_pipeline(
+    settings: RunSettings,
+    out: Path,
+    *,
+    update: bool = False,
+    progress: bool = False,
+    until: str | None = None,
+) -> RunSummary:
+    """Do every stage that is not done yet, up to and with `until`.
+
+    A process killed at any moment is resumed by the same call and ends with the same bytes.
+
+    Raises:
+        InputError: a setting, the corpus or a model cannot be used, or `out` holds another run.
+        BackendError: the model does not compute what is captured from it.
+        RunError: `out` cannot be written or is damaged.
+        ValueError: `until` is no stage.
+    """
+    if until is not None and until not in STAGES:
+        raise ValueError(f"{until!r} is no stage; stages are {', '.join(STAGES)}")
+    last = STAGES.index(until) if until else len(STAGES) - 1
+    with _writing(out) as run:
+        run.begin(settings.model_dump(mode="json"), update=update)
+        stages = ReportStage(run, settings, progress)
+        actions = (
+            stages.read,
+            stages.embed,
+            stages.build_index,
+            stages.propose,
+            stages.build_catalog,
+            stages.extract,
+            stages.match,
+            stages.show,
+            stages.evaluate,
+            stages.report,
+        )
+        for action in actions[: last + 1]:
+            action()
+        complete = last == len(STAGES) - 1
+        if complete:
+            run.finish(fingerprints=stages.fingerprints(), seeds={"run": settings.seed})
+        return _summary(run, complete)
+
+
+def evaluate_run(out: Path, *, progress: bool = False) -> list[Figure]:
+    """Evaluate a finished run again and rebuild its report.
+
+    Raises:
+        InputError: there is no run at `out`.
+        RunError: the run is not complete or damaged.
+    """
+    from eval.evaluation_file import read_evaluation
+
+    with _finished(out, progress) as stages:
+        stages.evaluate()
+        stages.report()
+    return read_evaluation(out)
+
+
+def report_run(out: Path) -> Path:
+    """Rebuild the report of a finished run; returns its path.
+
+    Raises:
+        InputError: there is no run at `out`.
+        RunError: the run is not complete or damaged.
+    """
+    with _finished(out, progress=False) as stages:
+        stages.report()
+    return out / REPORT
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[RunDirectory]:
+    run = RunDirectory.create(out)
+    try:
+        yield run
+    finally:
+        run.close()
+
+
+@contextmanager
+def _finished(out: Path, progress: bool) -> Iterator[ReportStage]:
+    """A finished run, open for its last stages to be done again."""
+    RunDirectory.open(out)
+    with _writing(out) as run:
+        try:
+            settings = RunSettings.model_validate(run.settings())
+        except ValidationError as error:
+            raise RunError(
+                f"{out} was written by another version ({error.error_count()} settings do not "
+                "fit); run again into another --out"
+            ) from error
+        stages = ReportStage(run, settings, progress)
+        yield stages
+        run.finish(fingerprints=stages.fingerprints(), seeds={"run": settings.seed})
+
+
+def _summary(run: RunDirectory, complete: bool) -> RunSummary:
+    from eval.evaluation_file import read_evaluation
+
+    stages = run.stages()
+    return RunSummary(
+        out=str(run.path),
+        complete=complete,
+        reused=tuple(run.reused),
+        recomputed=tuple(run.recomputed),
+        results={name: stages[name].result for name in STAGES if name in stages},
+        figures=tuple(read_evaluation(run.path)) if "evaluate" in stages else (),
+        report=str(run.path / REPORT) if complete else None,
+    )

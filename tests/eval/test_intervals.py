@@ -1,0 +1,226 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from eval.intervals import (
+    Interval,
+    auroc_analytic_interval,
+    auroc_interval,
+    auroc_standard_error,
+    bootstrap_interval,
+)
+
+
+def _scores(
+    n_members: int, n_others: int, shift: float, seed: int, decimals: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    members = np.zeros(n_members + n_others, dtype=np.bool_)
+    members[generator.permutation(members.size)[:n_members]] = True
+    activations = generator.normal(size=members.size) + shift * members
+    if decimals is not None:
+        activations = activations.round(decimals)
+    return activations.astype(np.float32), members
+
+
+def _plain_bootstrap_aurocs(
+    activations: np.ndarray, members: np.ndarray, n_resamples: int, seed: int
+) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    wins = _wins(activations, members)
+    n_members, n_others = wins.shape
+    return np.array(
+        [
+            wins[generator.integers(n_members, size=n_members)][
+                :, generator.integers(n_others, size=n_others)
+            ].mean()
+            for _ in range(n_resamples)
+        ]
+    )
+
+
+def _wins(activations: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """1, or one half for a tie, for every pair of a member and a non-member."""
+    inside, outside = activations[members][:, None], activations[~members][None, :]
+    return (inside > outside) + 0.5 * (inside == outside)
+
+
+def _brute_force_standard_error(activations: np.ndarray, members: np.ndarray) -> float:
+    wins = _wins(activations, members)
+    by_member, by_other = wins.mean(axis=1), wins.mean(axis=0)
+    return float(
+        np.sqrt(by_member.var(ddof=1) / by_member.size + by_other.var(ddof=1) / by_other.size)
+    )
+
+
+def test_mean_interval_is_the_normal_one_for_many_units() -> None:
+    values = np.random.default_rng(0).normal(3.0, 2.0, size=2000)
+    interval = bootstrap_interval(values, seed=1, n_resamples=4000)
+    assert interval is not None
+    reach = 1.96 * values.std() / np.sqrt(2000)
+    assert interval.low == pytest.approx(values.mean() - reach, abs=0.01)
+    assert interval.high == pytest.approx(values.mean() + reach, abs=0.01)
+
+
+def test_few_distinct_values_give_the_binomial_interval() -> None:
+    from scipy.stats import binom
+
+    values = np.r_[np.ones(30), np.zeros(70)]
+    interval = bootstrap_interval(values, seed=1, n_resamples=20000)
+    assert interval is not None
+    assert interval.low == pytest.approx(binom.ppf(0.025, 100, 0.3) / 100, abs=0.0101)
+    assert interval.high == pytest.approx(binom.ppf(0.975, 100, 0.3) / 100, abs=0.0101)
+
+
+def test_both_ways_of_drawing_agree() -> None:
+    values = np.random.default_rng(4).integers(0, 4, size=400) / 3.0
+
+    def plain_mean(units: np.ndarray, axis: int) -> np.ndarray:
+        return units.mean(axis=axis)
+
+    counted = bootstrap_interval(values, seed=5, n_resamples=8000)
+    drawn = bootstrap_interval(values, plain_mean, seed=5, n_resamples=8000)
+    assert counted is not None
+    assert drawn is not None
+    assert counted.low == pytest.approx(drawn.low, abs=0.004)
+    assert counted.high == pytest.approx(drawn.high, abs=0.004)
+
+
+def test_other_statistics() -> None:
+    values = np.r_[np.zeros(40), np.full(60, 9.0)]
+    interval = bootstrap_interval(values, np.median, seed=0, level=0.5)
+    assert interval == Interval(9.0, 9.0)
+
+
+@given(st.lists(st.floats(-5, 5), min_size=2, max_size=30), st.integers(0, 1000))
+@settings(max_examples=50)
+def test_order_does_not_matter_and_bounds_hold(values: list[float], seed: int) -> None:
+    interval = bootstrap_interval(np.array(values), seed=seed, n_resamples=50)
+    assert interval == bootstrap_interval(np.array(values[::-1]), seed=seed, n_resamples=50)
+    assert interval is not None
+    assert min(values) - 1e-9 <= interval.low <= interval.high <= max(values) + 1e-9
+
+
+def test_small_and_bad_inputs() -> None:
+    assert bootstrap_interval(np.array([0.5]), seed=0) is None
+    with pytest.raises(ValueError, match="n_units >= 1"):
+        bootstrap_interval(np.array([]), seed=0)
+    with pytest.raises(ValueError, match="n_units"):
+        bootstrap_interval(np.ones((2, 2)), seed=0)
+    with pytest.raises(ValueError, match="NaN"):
+        bootstrap_interval(np.array([0.5, np.nan]), seed=0)
+    with pytest.raises(ValueError, match="level is 1"):
+        bootstrap_interval(np.ones(3), seed=0, level=1.0)
+    with pytest.raises(ValueError, match="n_resamples is 0"):
+        bootstrap_interval(np.ones(3), seed=0, n_resamples=0)
+
+
+@pytest.mark.parametrize(
+    ("n_members", "n_others", "decimals"), [(25, 300, None), (25, 300, 0), (200, 30, 1)]
+)
+def test_auroc_bootstrap_agrees_with_a_plain_one(
+    n_members: int, n_others: int, decimals: int | None
+) -> None:
+    activations, members = _scores(n_members, n_others, 1.0, seed=2, decimals=decimals)
+    interval = auroc_interval(activations, members, seed=3, n_resamples=4000)
+    low, high = np.quantile(
+        _plain_bootstrap_aurocs(activations, members, 1000, seed=4), [0.025, 0.975]
+    )
+    assert interval is not None
+    assert interval.low == pytest.approx(low, abs=0.012)
+    assert interval.high == pytest.approx(high, abs=0.012)
+
+
+@given(
+    st.lists(st.integers(0, 4), min_size=2, max_size=12),
+    st.lists(st.integers(0, 4), min_size=2, max_size=12),
+)
+def test_standard_error_matches_all_pairs(inside: list[int], outside: list[int]) -> None:
+    activations = np.array([*inside, *outside], dtype=np.float32)
+    members = np.arange(activations.size) < len(inside)
+    error = auroc_standard_error(activations, members)
+    assert error == pytest.approx(_brute_force_standard_error(activations, members), abs=1e-12)
+
+
+@pytest.mark.parametrize("decimals", [None, 0])
+def test_standard_error_is_the_spread_of_the_bootstrap(decimals: int | None) -> None:
+    activations, members = _scores(60, 400, 1.2, seed=6, decimals=decimals)
+    error = auroc_standard_error(activations, members)
+    spread = _plain_bootstrap_aurocs(activations, members, 1000, seed=7).std()
+    assert error == pytest.approx(spread, rel=0.1)
+
+
+def test_analytic_interval_agrees_with_the_bootstrap() -> None:
+    activations, members = _scores(150, 3000, 1.5, seed=8)
+    analytic = auroc_analytic_interval(activations, members)
+    drawn = auroc_interval(activations, members, seed=9, n_resamples=4000)
+    assert analytic is not None
+    assert drawn is not None
+    assert analytic.low == pytest.approx(drawn.low, abs=0.006)
+    assert analytic.high == pytest.approx(drawn.high, abs=0.006)
+    assert analytic.low < roc_auc_score(members, activations) < analytic.high
+
+
+def test_analytic_interval_covers_the_truth_as_often_as_it_says() -> None:
+    from scipy.stats import norm
+
+    truth = norm.cdf(1.5 / np.sqrt(2.0))
+    covered = 0
+    for seed in range(400):
+        activations, members = _scores(40, 200, 1.5, seed=seed)
+        interval = auroc_analytic_interval(activations, members)
+        assert interval is not None
+        covered += interval.low <= truth <= interval.high
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+def test_reversed_activations_mirror_the_interval() -> None:
+    activations, members = _scores(20, 50, 0.8, seed=10)
+    forward = auroc_analytic_interval(activations, members)
+    backward = auroc_analytic_interval(-activations, members)
+    assert forward is not None
+    assert backward is not None
+    assert backward.low == pytest.approx(1.0 - forward.high)
+    assert backward.high == pytest.approx(1.0 - forward.low)
+
+
+def test_classes_that_do_not_overlap() -> None:
+    activations = np.arange(14, dtype=np.float32)
+    members = activations >= 10
+    # Four members: the exact lower end is 0.025 ** (1 / 4).
+    interval = auroc_analytic_interval(activations, members)
+    assert interval is not None
+    assert interval.low == pytest.approx(0.025**0.25)
+    assert interval.high == 1.0
+    mirrored = auroc_analytic_interval(-activations, members)
+    assert mirrored is not None
+    assert mirrored.low == 0.0
+    assert mirrored.high == pytest.approx(1.0 - 0.025**0.25)
+    assert auroc_interval(activations, members, seed=0) == Interval(1.0, 1.0)
+
+
+def test_constant_activations_are_chance() -> None:
+    activations, members = np.ones(10, dtype=np.float32), np.arange(10) < 4
+    assert auroc_interval(activations, members, seed=0) == Interval(0.5, 0.5)
+    assert auroc_standard_error(activations, members) == 0.0
+
+
+def test_small_and_bad_classes() -> None:
+    activations = np.arange(4, dtype=np.float32)
+    one = np.array([True, False, False, False])
+    for members in (one, ~one):
+        assert auroc_interval(activations, members, seed=0) is None
+        assert auroc_standard_error(activations, members) is None
+        assert auroc_analytic_interval(activations, members) is None
+    with pytest.raises(ValueError, match="found 0 members and 4"):
+        auroc_interval(activations, np.zeros(4, dtype=np.bool_), seed=0)
+    with pytest.raises(ValueError, match="found 4 members and 0"):
+        auroc_standard_error(activations, np.ones(4, dtype=np.bool_))
+    with pytest.raises(ValueError, match="expected \\(n_sentences,\\)"):
+        auroc_standard_error(activations, one[:3])
+    with pytest.raises(ValueError, match="boolean mask"):
+        auroc_standard_error(activations, one.astype(np.int64))
+    with pytest.raises(ValueError, match="NaN"):
+        auroc_standard_error(np.array([0.0, np.nan, 1.0, 2.0], dtype=np.float32), one)

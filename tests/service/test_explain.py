@@ -1,0 +1,283 @@
+"""Answers about neurons, concepts and texts, against what lies in the run and brute force."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from scipy.stats import percentileofscore
+
+from descriptors.catalog import write_descriptors
+from descriptors.corpus import read_corpus
+from descriptors.ingest import ingest
+from descriptors.records import Descriptor, Split
+from indexer.encoder import SentenceEncoder
+from indexer.errors import InputError, RunError
+from neurons.extraction import ExtractionSettings, extract
+from neurons.records import (
+    AbstentionReason,
+    Explanation,
+    LayerSite,
+    Match,
+    NeuronId,
+    Site,
+    Tail,
+)
+from neurons.subject import SubjectModel
+from service import cli
+from service.explain import (
+    Question,
+    explain_concept,
+    explain_neuron,
+    explain_text,
+    kind_of,
+)
+from service.finished_run import FinishedRun
+from service.run_directory import RunDirectory
+from service.settings import RunSettings
+from service.text_levels import compare_with_usual
+
+TEXTS = [f"{noun} {verb} {adjective}." for noun in ("battery", "charger", "phone", "screen", "case")
+         for verb in ("was", "is", "broke again and works")
+         for adjective in ("good", "bad", "late", "loud", "very slow")]  # fmt: skip
+NEURONS = [NeuronId(layer, site, 3) for layer in (0, 1) for site in (Site.FFN, Site.HIDDEN)]
+DESCRIPTORS = ("battery life", "late delivery", "refund request")
+
+
+def match(rank: int, descriptor: int, auroc: float) -> Match:
+    return Match(
+        rank=rank,
+        descriptor_id=f"d{descriptor}",
+        descriptor=DESCRIPTORS[descriptor],
+        auroc=auroc,
+        ci_low=auroc - 0.02,
+        ci_high=auroc + 0.02,
+        q=0.001,
+        exemplar_z=4.0,
+    )
+
+
+def explanations() -> list[Explanation]:
+    """Every positive tail is described; the negative ones of hidden neurons as well."""
+    found = []
+    for place, neuron in enumerate(NEURONS):
+        aurocs = [0.8 + place / 100, 0.7 + place / 100]
+        matches = (match(1, place % 2, aurocs[0]), match(2, 1 - place % 2, aurocs[1]))
+        for tail in Tail:
+            is_described = tail is Tail.POSITIVE or neuron.site is Site.HIDDEN
+            found.append(
+                Explanation(neuron=str(neuron), tail=tail, matches=matches)
+                if is_described
+                else Explanation(neuron=str(neuron), tail=tail, reason=AbstentionReason.WEAK)
+            )
+    return found
+
+
+def write_explanations(path: Path, found: list[Explanation]) -> None:
+    """Write the file as DESIGN.md lays it out: one row a match, or one with the reason."""
+    rows = []
+    for explanation in found:
+        address = {"neuron": explanation.neuron, "tail": explanation.tail.value}
+        rows += [{**address, **each.model_dump(), "reason": None} for each in explanation.matches]
+        if explanation.reason is not None:
+            nothing = dict.fromkeys(Match.model_fields)
+            rows.append({**address, **nothing, "reason": explanation.reason.value})
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[[str], Path]) -> Path:
+    """A finished run of a tiny random BERT, with made-up explanations."""
+    out = tmp_path_factory.mktemp("runs") / "run"
+    source = out.parent / "texts.txt"
+    source.write_text("\n".join(TEXTS), encoding="utf-8")
+    model = str(tiny_model("bert"))
+    settings = RunSettings(corpus=str(source), model=model)
+    subject = SubjectModel.load(model, "cpu")
+    run = RunDirectory.create(out)
+    run.begin(settings.model_dump(mode="json"))
+    ingest(str(source), out / "corpus.parquet")
+    corpus = read_corpus(out / "corpus.parquet")
+    extract(subject, corpus, out / "activations", ExtractionSettings(), "test")
+    write_descriptors(
+        out / "descriptors.parquet",
+        [
+            Descriptor(
+                id=f"d{place}",
+                text=text,
+                proposer="keyphrase",
+                group="g",
+                support=(0, 1),
+                kept=place < 2,
+                reason="" if place < 2 else "too_rare",
+            )
+            for place, text in enumerate(DESCRIPTORS)
+        ],
+    )
+    write_explanations(out / "explanations.parquet", explanations())
+    encoder = SentenceEncoder.load("bundled", "cpu")
+    run.finish(
+        fingerprints={
+            "model": subject.fingerprint,
+            "encoder": encoder.fingerprint,
+            "corpus": corpus.fingerprint,
+        },
+        seeds={"run": 0},
+    )
+    run.close()
+    return out
+
+
+@pytest.fixture(scope="module")
+def run(folder: Path) -> FinishedRun:
+    return FinishedRun(folder, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [
+        ("L4.ffn.744", Question.NEURON),
+        (" L4.attn.7 ", Question.NEURON),
+        ("refund requests", Question.CONCEPT),
+        ("the battery does not last long", Question.CONCEPT),
+        ("The battery died.", Question.TEXT),
+        ("I sent it back and they refunded me within two days", Question.TEXT),
+        ("LG.phone", Question.CONCEPT),
+    ],
+)
+def test_kind_of_question(what: str, kind: Question) -> None:
+    assert kind_of(what) is kind
+
+
+def test_usual_level_in_blocks_is_that_of_the_whole() -> None:
+    random = np.random.default_rng(0)
+    reference = random.integers(-3, 4, size=(50, 6)).astype(np.float32) + 1000
+    reference[:, 5] = 0.1
+    values = np.array([1000, 1003, 997, 1001.5, 990, 7], dtype=np.float32)
+    usual = compare_with_usual(values, [reference[:7], reference[7:30], reference[30:]])
+    exact = reference.astype(np.float64)
+    expected = (values[:5] - exact[:, :5].mean(axis=0)) / exact[:, :5].std(axis=0)
+    assert usual.z[:5] == pytest.approx(expected, rel=1e-9)
+    assert np.isnan(usual.z[5])
+    shares = [
+        percentileofscore(reference[:, column], value, kind="mean")
+        for column, value in enumerate(values)
+    ]
+    assert usual.percentile == pytest.approx(shares)
+
+
+def test_usual_level_needs_a_reference() -> None:
+    with pytest.raises(ValueError, match="no reference rows"):
+        compare_with_usual(np.zeros(2, dtype=np.float32), [])
+
+
+@pytest.mark.parametrize("neuron", NEURONS, ids=str)
+def test_neuron_shows_what_the_store_holds(run: FinishedRun, neuron: NeuronId) -> None:
+    answer = explain_neuron(run, str(neuron), n_exemplars=4)
+    column = np.load(run.path / "activations" / f"{neuron.layer_site}.npy")[:, neuron.unit]
+    assert [tail.tail for tail in answer.tails] == [Tail.POSITIVE, Tail.NEGATIVE]
+    ordered = np.sort(column.astype(np.float32))
+    assert [sentence.activation for sentence in answer.tails[0].exemplars] == pytest.approx(
+        ordered[::-1][:4].tolist()
+    )
+    assert [sentence.activation for sentence in answer.tails[1].exemplars] == pytest.approx(
+        ordered[:4].tolist()
+    )
+    for tail in answer.tails:
+        for sentence in tail.exemplars:
+            assert sentence.text in TEXTS
+            # Max pooling: the strongest token carries the sentence's activation.
+            strongest = max(token.activation for token in sentence.tokens)
+            assert strongest == pytest.approx(sentence.activation, rel=2e-3, abs=2e-3)
+            assert sentence.text[sentence.tokens[0].start : sentence.tokens[0].end]
+
+
+def test_neuron_shows_matches_or_the_reason(run: FinishedRun) -> None:
+    positive, negative = explain_neuron(run, "L0.ffn.3").tails
+    assert [each.descriptor for each in positive.matches] == ["battery life", "late delivery"]
+    assert positive.reason is None
+    assert negative.matches == ()
+    assert negative.reason is AbstentionReason.WEAK
+
+
+@pytest.mark.parametrize("address", ["L9.ffn.0", "L0.ffn.48", "L0.attn.1", "L0.ffn"])
+def test_unknown_neuron(run: FinishedRun, address: str) -> None:
+    with pytest.raises(InputError):
+        explain_neuron(run, address)
+
+
+def test_concept_finds_the_nearest_kept_descriptor_and_its_neurons(run: FinishedRun) -> None:
+    answer = explain_concept(run, " the parcel came late ")
+    assert [near.descriptor for near in answer.descriptors] == ["late delivery", "battery life"]
+    encoder = SentenceEncoder.load("bundled", "cpu")
+    vectors = encoder.encode(["the parcel came late", "late delivery"])
+    assert answer.descriptors[0].similarity == pytest.approx(float(vectors[0] @ vectors[1]), 1e-5)
+    late = answer.descriptors[0]
+    assert late.n_neurons == 6
+    aurocs = [carrier.match.auroc for carrier in late.neurons]
+    assert aurocs == sorted(aurocs, reverse=True)
+    assert {carrier.match.descriptor for carrier in late.neurons} == {"late delivery"}
+    assert explain_concept(run, "battery", n_neurons=2).descriptors[0].n_neurons == 6
+
+
+def test_text_of_the_corpus_has_the_levels_of_its_own_row(run: FinishedRun) -> None:
+    row = 17
+    text = run.corpus.text(row)
+    answer = explain_text(run, text, n_neurons=99)
+    rows = run.corpus.rows(Split.DISCOVER)
+    expected = {}
+    for neuron in NEURONS:
+        column = run.store.array(LayerSite(neuron.layer, neuron.site))[:, neuron.unit]
+        usual = column[rows].astype(np.float64)
+        z = (float(column[row]) - usual.mean()) / usual.std()
+        expected[str(neuron), Tail.POSITIVE] = z
+        if neuron.site is Site.HIDDEN:
+            expected[str(neuron), Tail.NEGATIVE] = -z
+    found = {(firing.neuron, firing.tail): firing.z for firing in answer.firing}
+    assert found == pytest.approx(expected, abs=0.02)
+    assert answer.n_described == len(expected) == 6
+    levels = [firing.z for firing in answer.firing]
+    assert levels == sorted(levels, reverse=True)
+    for firing in answer.firing:
+        assert (firing.percentile > 50) == (firing.z > 0) or abs(firing.z) < 0.5
+        strongest = max(token.activation for token in firing.tokens)
+        assert strongest == pytest.approx(firing.activation, rel=2e-3, abs=2e-3)
+
+
+@pytest.mark.parametrize("ask", [explain_concept, explain_text])
+def test_blank_questions(run: FinishedRun, ask: Callable[[FinishedRun, str], object]) -> None:
+    with pytest.raises(InputError, match="blank"):
+        ask(run, "  ")
+
+
+def test_changed_model_is_noticed(folder: Path, tmp_path: Path) -> None:
+    manifest = (folder / "manifest.json").read_text()
+    model = FinishedRun(folder).manifest.fingerprints["model"]
+    copy = tmp_path / "run"
+    copy.mkdir()
+    (copy / "settings.json").write_text((folder / "settings.json").read_text())
+    (copy / "manifest.json").write_text(manifest.replace(model, "0" * 64))
+    with pytest.raises(RunError, match="is not the one"):
+        FinishedRun(copy, "cpu").subject  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["L1.hidden.3"], ["L1.hidden.3 +", "battery life", "0.830", "most active"]),
+        (["L0.ffn.3"], ["L0.ffn.3 -: not described (effect too small)"]),
+        (["battery life"], ["battery life (similarity 1.00, 6 neuron tails)", "L1.hidden.3"]),
+        (["battery was good.", "--text"], ["of 6 described neuron tails", "percentile"]),
+        (["battery was good", "--concept"], ["battery life (similarity"]),
+    ],
+)
+def test_command_shows_and_gives_json(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], shown: list[str]
+) -> None:
+    assert cli.run_command(["explain", *arguments, "--run", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert [piece for piece in shown if piece not in out] == []
+    assert cli.run_command(["explain", *arguments, "--run", str(folder), "--json"]) == 0
+    assert capsys.readouterr().out.startswith("{\n")
