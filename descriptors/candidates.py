@@ -209,7 +209,7 @@ def _may_follow(roles: list[_Role], start: int, position: int) -> bool:
 
 @lru_cache(maxsize=100_000)
 def _role(word: str) -> _Role:
-    folded = word.casefold()
+    folded = word.casefold().replace("’", "'")
     if folded in _OPENERS:
         return _Role.OPENER
     if folded in _DETERMINERS:

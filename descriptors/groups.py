@@ -57,7 +57,7 @@ def _subsample(rows: IntArray, limit: int, seed: int) -> IntArray:
 
 def _ladder(n_sentences: int, settings: GroupingSettings) -> list[int]:
     largest = min(settings.maximum_groups, n_sentences // settings.mean_group)
-    steps = np.arange(4, 2 * np.log2(max(largest, 4)) + 1)
+    steps = np.arange(6, 2 * np.log2(max(largest, 4)) + 1)
     return sorted({min(largest, round(2.0 ** (step / 2.0))) for step in steps if largest >= 2})
 
 

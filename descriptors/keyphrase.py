@@ -11,17 +11,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from descriptors.candidates import CandidateTable, candidate_table
-from descriptors.phrase_scores import (
-    choose_diverse,
-    class_tf_idf,
-    contrast_precision,
+from descriptors.phrase_scores import choose_diverse, class_tf_idf, contrast_precision
+from descriptors.proposer import (
+    GroupTexts,
+    PhraseEncoder,
+    ProposalBatch,
+    RejectionCount,
+    normalise_phrase,
 )
-from descriptors.proposer import GroupTexts, ProposalBatch, RejectionCount, normalise_phrase
 from descriptors.records import Proposal
 from indexer.arrays import DoubleArray, FloatArray
 from indexer.storage import fingerprint
@@ -32,19 +34,6 @@ if TYPE_CHECKING:
 VERSION = 1
 GROUPS_PER_WINDOW = 1_024
 """Groups whose phrases are embedded in one call; bounds the memory of their vectors."""
-
-
-class PhraseEncoder(Protocol):
-    """Turns phrases and sentences into unit vectors."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Identifies the encoder's weights."""
-        ...
-
-    def encode(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
-        """One vector of length 1 per text (`n_texts, dimension`)."""
-        ...
 
 
 class KeyphraseRejection(StrEnum):

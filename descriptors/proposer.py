@@ -12,13 +12,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from descriptors.records import Group, Proposal
+from indexer.arrays import FloatArray
 from indexer.errors import InputError
-
-if TYPE_CHECKING:
-    from descriptors.keyphrase import PhraseEncoder
 
 MAX_PHRASE_WORDS = 6
 AVAILABLE_PROPOSERS = ("keyphrase",)
@@ -39,10 +37,10 @@ _NOT_STOP_WORDS = words_of(
 _MORE_STOP_WORDS = words_of(
     "ain aint arent came come comes coming couldn d did didn didnt does doesn doesnt doing don "
     "dont gave gets getting given gives giving goes going gone gonna got gotta hadnt hasn "
-    "havent having heres hes id ill im isn isnt ive just let lets ll m made make makes making maybe "
-    "mr mrs ms ought s saw seen shall shant shes shouldn shouldnt t taken takes taking thats "
-    "theres theyre theyve took ur ve want wanna wants wanted wasn wasnt went werent whats whens wheres "
-    "whos wont wouldn wouldnt ya yall youd youll youre youve"
+    "havent having heres hes id ill im isn isnt ive just let lets ll m made make makes making "
+    "maybe mr mrs ms ought s saw seen shall shant shes shouldn shouldnt t taken takes taking "
+    "thats theres theyre theyve took ur ve wanna want wanted wants wasn wasnt went werent whats "
+    "whens wheres whos wont wouldn wouldnt ya yall youd youll youre youve"
 )
 
 
@@ -98,6 +96,19 @@ class Proposer(Protocol):
         self, groups: Sequence[GroupTexts], *, progress: bool = False
     ) -> Iterator[ProposalBatch]:
         """Yield one batch per group, in the order of `groups`."""
+        ...
+
+
+class PhraseEncoder(Protocol):
+    """Turns phrases and sentences into unit vectors."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the encoder's weights."""
+        ...
+
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
+        """One vector of length 1 per text (`n_texts, dimension`)."""
         ...
 
 

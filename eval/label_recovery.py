@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,18 +13,11 @@ from eval.metrics import Ranking
 from eval.records import Figure
 from eval.recovery import RecoveryInputs, label_recovery
 from indexer.arrays import BoolArray, DoubleArray, IntArray
-from neurons.auroc import auroc, set_sizes
-from neurons.matching import (
-    TAILS,
-    Activations,
-    Matches,
-    MatchingSettings,
-    SplitRows,
-    block_units,
-    match,
-)
+from neurons.auroc import auroc_from_ranks, set_sizes
+from neurons.matching import TAILS, Matcher, Matches, MatchingSettings
 from neurons.null import permuted_rows
 from neurons.records import Explanation, Tail
+from neurons.split_rows import Activations, SplitRows, Watch, ranked_blocks, unwatched
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -67,7 +60,7 @@ class LabelRecoveryTask:
     rows: SplitRows
     settings: MatchingSettings
     seed: int
-    watch: Callable[[Iterable[Any], int], Iterable[Any]] = lambda blocks, _total: blocks
+    watch: Watch = unwatched
 
 
 def rankings_of(matches: Matches, n_ranks: int = N_RANKS) -> tuple[Ranking, Ranking]:
@@ -140,68 +133,105 @@ def recover_labels(
     The variant of a figure ends with its tail and population. Labels without two sentences inside
     and outside in every split cannot be judged; `judged_labels` says how many could.
     """
-    shuffled = rankings_of(_match(task, shuffled_documents(task.membership, task.rows, task.seed)))
-    figures: list[Figure] = []
-    for facet in task.labels.facets:
-        labels = task.labels.facet(facet)
-        judged = np.flatnonzero(judged_labels(labels, task.rows))
-        figures.append(
-            Figure(
-                protocol=PROTOCOL,
-                variant="every_label",
-                metric="judged_labels",
-                split="test",
-                facet=facet,
-                value=float(len(judged)),
-                n=len(labels),
-            )
-        )
-        if len(judged):
-            figures += _facet_figures(task, labels.membership[judged], facet, shuffled, ks, taus)
+    facets = [_judged_facet(task, name) for name in task.labels.facets]
+    compared = _compare(task, [facet.gold_sets for facet in facets if facet.n_judged])
+    figures = [_judged_figure(facet) for facet in facets]
+    for facet, gold in zip((f for f in facets if f.n_judged), compared.gold, strict=True):
+        figures += _facet_figures(task, facet, gold, compared.shuffled, ks, taus)
     return figures
 
 
-def _match(task: LabelRecoveryTask, membership: csr_matrix) -> Matches:
-    return match(
-        task.activations, membership, task.rows, task.settings, task.seed, watch=task.watch
+@dataclass(frozen=True)
+class _Facet:
+    name: str
+    n_labels: int
+    gold_sets: csr_matrix
+
+    @property
+    def n_judged(self) -> int:
+        return int(self.gold_sets.shape[0])
+
+
+@dataclass(frozen=True)
+class _Gold:
+    """Test AUROC of a facet's labels for every neuron, and the labels matched as descriptors."""
+
+    test_auroc: DoubleArray
+    upper: tuple[Ranking, Ranking]
+
+
+@dataclass(frozen=True)
+class _Compared:
+    shuffled: tuple[Ranking, Ranking]
+    gold: tuple[_Gold, ...]
+
+
+def _judged_facet(task: LabelRecoveryTask, name: str) -> _Facet:
+    labels = task.labels.facet(name)
+    judged = np.flatnonzero(judged_labels(labels, task.rows))
+    return _Facet(name, len(labels), labels.membership[judged])
+
+
+def _judged_figure(facet: _Facet) -> Figure:
+    return Figure(
+        protocol=PROTOCOL,
+        variant="every_label",
+        metric="judged_labels",
+        split="test",
+        facet=facet.name,
+        value=float(facet.n_judged),
+        n=facet.n_labels,
     )
 
 
-def _test_auroc(task: LabelRecoveryTask, labels: csr_matrix) -> DoubleArray:
-    test = labels[:, task.rows.test]
-    units = block_units(task.activations.n_sentences)
-    blocks = task.watch(task.activations.blocks(units), -(-task.activations.n_neurons // units))
-    return np.concatenate([auroc(block[task.rows.test], test) for block in blocks], axis=1)
+def _compare(task: LabelRecoveryTask, gold_sets: list[csr_matrix]) -> _Compared:
+    """Null, upper bounds and gold AUROC in one pass over the activations."""
+
+    def matcher(membership: csr_matrix) -> Matcher:
+        return Matcher(task.activations, membership, task.rows, task.settings, task.seed)
+
+    shuffled = matcher(shuffled_documents(task.membership, task.rows, task.seed))
+    upper = [matcher(sets) for sets in gold_sets]
+    on_test = [sets[:, task.rows.test] for sets in gold_sets]
+    areas: list[list[DoubleArray]] = [[] for _ in gold_sets]
+    for ranks in ranked_blocks(task.activations, task.rows, task.watch):
+        for each in (shuffled, *upper):
+            each.add(ranks)
+        for own, sets in zip(areas, on_test, strict=True):
+            own.append(auroc_from_ranks(ranks.test, sets))
+    gold = [
+        _Gold(np.concatenate(own, axis=1), rankings_of(each.result()))
+        for own, each in zip(areas, upper, strict=True)
+    ]
+    return _Compared(rankings_of(shuffled.result()), tuple(gold))
 
 
 def _facet_figures(
     task: LabelRecoveryTask,
-    gold_sets: csr_matrix,
-    facet: str,
+    facet: _Facet,
+    gold: _Gold,
     shuffled: tuple[Ranking, Ranking],
     ks: tuple[int, ...],
     taus: tuple[float, ...],
 ) -> list[Figure]:
-    area = _test_auroc(task, gold_sets)
-    upper = rankings_of(_match(task, gold_sets))
     validation = task.rows.validation
-    own, gold = task.membership[:, validation], gold_sets[:, validation]
-    meanings, contained = f1_meaning(own, gold).means, contained_meaning(own, gold).means
+    own, sets = task.membership[:, validation], facet.gold_sets[:, validation]
+    meanings, contained = f1_meaning(own, sets).means, contained_meaning(own, sets).means
     sizes = set_sizes(task.membership[:, task.rows.discover])
     figures: list[Figure] = []
     for number, tail in enumerate(TAILS):
         for population in task.populations:
             neurons = population.neurons
-            towards = area[:, neurons] if tail is Tail.POSITIVE else 1.0 - area[:, neurons]
+            area = gold.test_auroc[:, neurons]
             inputs = RecoveryInputs(
-                test_auroc=towards,
+                test_auroc=area if tail is Tail.POSITIVE else 1.0 - area,
                 ranking=task.rankings[number].take(neurons),
                 meanings=meanings,
                 contained_meanings=contained,
                 descriptor_sizes=sizes,
                 shuffled_ranking=shuffled[number].take(neurons),
-                upper_ranking=upper[number].take(neurons),
-                facet=facet,
+                upper_ranking=gold.upper[number].take(neurons),
+                facet=facet.name,
             )
             found = label_recovery(inputs, ks=ks, taus=taus, seed=task.seed)
             where = f"tail={tail.value} site={population.name}"

@@ -13,18 +13,21 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _KEYS = 1 << 16
+_COUNTED_FROM = 4096
 
 
 def average_ranks(activations: NDArray[np.floating]) -> DoubleArray:
     """Ranks from 1 down each column, ties sharing their mean rank (`n_sentences, n_units`).
 
-    float16 activations are ranked by counting their 65,536 possible values, wider ones by sorting.
+    Many float16 activations are ranked by counting their 65,536 possible values, others by sorting.
     """
     columns = np.ascontiguousarray(activations.T)
-    ranks = np.empty(columns.shape, dtype=np.float64)
-    rank = _counted_ranks if columns.dtype == np.float16 else _sorted_ranks
-    for unit, column in enumerate(columns):
-        ranks[unit] = rank(column)
+    if columns.dtype == np.float16 and columns.shape[1] >= _COUNTED_FROM:
+        ranks = np.empty(columns.shape, dtype=np.float64)
+        for unit, column in enumerate(columns):
+            ranks[unit] = _counted_ranks(column)
+    else:
+        ranks = _sorted_ranks(columns)
     return np.ascontiguousarray(ranks.T)
 
 
@@ -38,13 +41,19 @@ def _counted_ranks(column: NDArray[np.floating]) -> DoubleArray:
     return mean_ranks[keys]
 
 
-def _sorted_ranks(column: NDArray[np.floating]) -> DoubleArray:
-    order = np.argsort(column, kind="stable")
-    ordered = column[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
-    ends = np.r_[starts[1:], len(column)]
-    ranks = np.empty(len(column), dtype=np.float64)
-    ranks[order] = np.repeat((starts + ends + 1) / 2.0, ends - starts)
+def _sorted_ranks(columns: NDArray[np.floating]) -> DoubleArray:
+    """Mean ranks along each row of `columns` (`n_units, n_sentences`)."""
+    order = np.argsort(columns, axis=1, kind="stable")
+    ordered = np.take_along_axis(columns, order, axis=1)
+    differs = ordered[:, 1:] != ordered[:, :-1]
+    edge = np.ones((len(columns), 1), dtype=bool)
+    positions = np.arange(1, columns.shape[1] + 1, dtype=np.float64)
+    starts = np.where(np.hstack([edge, differs]), positions, 0.0)
+    ends = np.where(np.hstack([differs, edge]), positions, np.inf)
+    first = np.maximum.accumulate(starts, axis=1)
+    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    ranks = np.empty(columns.shape, dtype=np.float64)
+    np.put_along_axis(ranks, order, (first + last) / 2.0, axis=1)
     return ranks
 
 

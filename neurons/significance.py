@@ -38,7 +38,7 @@ def mann_whitney_z(auroc: DoubleArray, n_members: IntArray, ranks: DoubleArray) 
     variance = members * others / (n_sentences - 1.0) * ranks.var(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
         z = (auroc - 0.5) * members * others / np.sqrt(variance)
-    return np.nan_to_num(z, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.asarray(np.nan_to_num(z, nan=0.0, posinf=0.0, neginf=0.0), dtype=np.float64)
 
 
 class ZHistogram:
@@ -149,4 +149,4 @@ def enrichment_z(
     variance = expected * (1.0 - share) * finite
     with np.errstate(invalid="ignore", divide="ignore"):
         z = (hits - expected) / np.sqrt(variance)
-    return np.where(variance > 0.0, np.nan_to_num(z), 0.0)
+    return np.asarray(np.where(variance > 0.0, np.nan_to_num(z), 0.0), dtype=np.float64)

@@ -74,7 +74,8 @@ class CatalogStages:
     @cached_property
     def vectors(self) -> FloatArray:
         """Unit vectors of all sentences, memory-mapped (`n_sentences, n_components`)."""
-        return np.load(self.run.path / VECTORS, mmap_mode="r", allow_pickle=False)
+        vectors: FloatArray = np.load(self.run.path / VECTORS, mmap_mode="r", allow_pickle=False)
+        return vectors
 
     @cached_property
     def index(self) -> VectorIndex:

@@ -63,7 +63,7 @@ def run(options: RunOptions, output: OutputOptions, update: UpdateOption = False
         return
     from service.terminal import show_run
 
-    show_run(out)
+    show_run(summary)
 
 
 @app.command()

@@ -131,9 +131,8 @@ def explain_text(run: FinishedRun, text: str, n_neurons: int = 10) -> ExplainedT
     described = {
         key: explanation for key, explanation in run.explanations.items() if explanation.matches
     }
-    levels = sorted(
-        levels_of(run, text, described), key=lambda level: (-level.z, level.neuron, level.tail)
-    )
+    above = [level for level in levels_of(run, text, described) if level.z > 0]
+    levels = sorted(above, key=lambda level: (-level.z, level.neuron, level.tail))
     first = levels[:n_neurons]
     read = token_activations(run.subject, [text], [level.neuron for level in first])[0]
     return ExplainedText(

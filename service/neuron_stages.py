@@ -14,7 +14,7 @@ from service.catalog_stages import CORPUS, DESCRIPTORS, MEMBERSHIP, CatalogStage
 
 if TYPE_CHECKING:
     from neurons.exemplars import NeuronTail
-    from neurons.matching import SplitRows
+    from neurons.split_rows import SplitRows
     from neurons.store import ActivationStore
     from neurons.subject import SubjectModel
 
@@ -47,7 +47,7 @@ class NeuronStages(CatalogStages):
     @cached_property
     def split_rows(self) -> SplitRows:
         """Rows of each split, with the documents of all sentences."""
-        from neurons.matching import SplitRows
+        from neurons.split_rows import SplitRows
 
         return SplitRows(
             discover=self.rows(Split.DISCOVER),
@@ -110,7 +110,8 @@ class NeuronStages(CatalogStages):
     def _match(self) -> Any:
         from descriptors.catalog import kept, read_descriptors, read_membership
         from neurons.explanation_file import described_tails, write_explanations
-        from neurons.matching import Activations, match
+        from neurons.matching import match
+        from neurons.split_rows import Activations
 
         matches = match(
             Activations.of_store(self.store),
@@ -181,7 +182,7 @@ class NeuronStages(CatalogStages):
             explained_rankings,
             recover_labels,
         )
-        from neurons.matching import Activations
+        from neurons.split_rows import Activations
 
         labels = read_labels(self.run.path / CORPUS)
         sites = np.array([neuron.site.value for neuron in self.neurons])

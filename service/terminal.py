@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from eval.records import Figure
     from service.doctor import Diagnosis
     from service.overview import RunOverview, TailCounts
+    from service.pipeline import RunSummary
     from service.plan import Plan
 
-EVALUATION = "evaluation.json"
-REPORT = "report.html"
+
+_NUMBER = re.compile(r"[-+]?[\d.,]+(e[-+]?\d+)?%?")
 
 
 def new_console() -> Console:
@@ -28,20 +30,21 @@ def new_console() -> Console:
     return Console(markup=False, highlight=False, emoji=False)
 
 
-def table_of(title: str, header: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Table:
-    """A table whose cells are plain text; numbers (cells that begin like one) lie right."""
+def table_of(title: str, header: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Group:
+    """A table under its title; cells are plain text, columns of numbers lie right."""
     cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
-    drawn = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)
+    drawn = Table(box=None, pad_edge=False, show_header=any(header))
     for column, name in enumerate(header):
-        numeric = bool(cells) and all(row[column].plain[:1] in set("0123456789-+") for row in cells)
+        numeric = bool(cells) and all(_NUMBER.fullmatch(row[column].plain) for row in cells)
         drawn.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         drawn.add_row(*row)
-    return drawn
+    # A table's own title would be folded to the width of its columns.
+    return Group(*([Text(title, style="bold")] if title else []), drawn)
 
 
-def show_run(out: Path) -> None:
-    """Show what the run in `out` found: funnel, evaluation, best neurons, and the report's path.
+def show_run(summary: RunSummary) -> None:
+    """Show what a run found: funnel, evaluation, best neurons, and where the report is.
 
     Raises:
         RunError: a file of the run is missing or damaged.
@@ -49,21 +52,37 @@ def show_run(out: Path) -> None:
     from service.overview import overview_of
 
     console = new_console()
+    out = Path(summary.out)
     overview = overview_of(out)
     console.print(_funnel(overview))
     console.print()
     console.print(_tails(overview.tails))
-    if (out / EVALUATION).is_file():
-        from eval.evaluation_file import read_evaluation
-
-        console.print()
-        show_figures(read_evaluation(out))
+    console.print()
+    show_figures(headlines(summary.figures))
+    if summary.figures:
+        console.print(f"all {len(summary.figures):,} figures: neuroscribe evaluate {out}")
     console.print()
     console.print(_best(overview))
     console.print()
-    shown = out / REPORT if (out / REPORT).is_file() else out
+    console.print(f"stages: {len(summary.recomputed)} done, {len(summary.reused)} reused unchanged")
     # Printed without wrapping: a path cut in two cannot be copied.
-    console.print(f"{'report' if shown.name == REPORT else 'run'}: {shown}", soft_wrap=True)
+    console.print(f"report: {summary.report}", soft_wrap=True)
+
+
+def headlines(figures: Sequence[Figure]) -> list[Figure]:
+    """Precision and recall of whole populations of positive tails, where there is any neuron.
+
+    Variants are words such as `tau=0.9 tail=+`; a word without a value marks a special reading or
+    a control.
+    """
+    return [
+        figure
+        for figure in figures
+        if figure.metric in {"P", "R", "R_ceiling"}
+        and figure.n > 0
+        and all("=" in word for word in figure.variant.split())
+        and "tail=-" not in figure.variant.split()
+    ]
 
 
 def show_figures(figures: Sequence[Figure]) -> None:
@@ -72,7 +91,7 @@ def show_figures(figures: Sequence[Figure]) -> None:
 
     console = new_console()
     if not figures:
-        console.print("no evaluation figures: the corpus has no labels to compare with")
+        console.print("no evaluation figures: no labels, or no neuron qualifies")
     for table in terminal_tables(figures):
         console.print(table)
 
@@ -96,7 +115,7 @@ def show_catalog(out: Path, descriptors: Sequence[Descriptor]) -> None:
     console.print(table_of("descriptors", ("descriptor", "proposer", "sentences"), rows))
     counts = descriptor_counts(out)
     console.print()
-    console.print(f"{counts.kept} of {counts.proposed} kept; {_reasons(counts.rejections)}")
+    console.print(f"{counts.kept:,} of {counts.proposed:,} kept; {_rejected(counts.rejections)}")
     console.print(f"catalog: {out / 'descriptors.parquet'}", soft_wrap=True)
 
 
@@ -104,7 +123,7 @@ def show_plan(plan: Plan) -> None:
     """Show what a run would take."""
     splits = ", ".join(f"{count:,} {split}" for split, count in plan.splits.items())
     rows = [
-        ("sentences", f"{plan.sentences:,} of {plan.texts:,} texts ({splits})"),
+        ("sentences", f"{plan.sentences:,} from {plan.texts:,} texts ({splits})"),
         ("documents", f"{plan.documents:,}"),
         (
             "tokens",
@@ -141,7 +160,7 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
     console.print(table_of("", ("", "check", "found"), rows))
 
 
-def _funnel(overview: RunOverview) -> Table:
+def _funnel(overview: RunOverview) -> Group:
     sentences = ", ".join(f"{count:,} {split}" for split, count in overview.sentences.items())
     counts = overview.descriptors
     described = sum(tail.described for tail in overview.tails)
@@ -151,13 +170,13 @@ def _funnel(overview: RunOverview) -> Table:
     rows = [
         ("sentences", f"{sum(overview.sentences.values()):,}", sentences),
         ("descriptors proposed", f"{counts.proposed:,}", ""),
-        ("descriptors kept", f"{counts.kept:,}", _reasons(counts.rejections)),
+        ("descriptors kept", f"{counts.kept:,}", _rejected(counts.rejections)),
         ("neuron tails described", f"{described:,}", f"{described / tails:.1%} of {tails:,}"),
     ]
     return table_of("the run at a glance", ("", "number", ""), rows)
 
 
-def _tails(tails: Sequence[TailCounts]) -> Table:
+def _tails(tails: Sequence[TailCounts]) -> Group:
     rows = [
         (
             f"{counts.site} {counts.tail}",
@@ -167,10 +186,14 @@ def _tails(tails: Sequence[TailCounts]) -> Table:
         )
         for counts in tails
     ]
-    return table_of("neurons by site and tail", ("site", "neurons", "described", "others"), rows)
+    return table_of(
+        "neurons by site and tail",
+        ("site", "neurons", "described", "not described, by reason"),
+        rows,
+    )
 
 
-def _best(overview: RunOverview) -> Table:
+def _best(overview: RunOverview) -> Group:
     rows = [
         (
             f"{best.neuron} {best.tail}",
@@ -185,11 +208,11 @@ def _best(overview: RunOverview) -> Table:
 
 
 def _reasons(counts: dict[str, int]) -> str:
-    if not counts:
-        return "none rejected"
-    return "without: " + ", ".join(
-        f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items()
-    )
+    return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items())
+
+
+def _rejected(counts: dict[str, int]) -> str:
+    return f"rejected: {_reasons(counts) or 'none'}"
 
 
 def _duration(minutes: float) -> str:

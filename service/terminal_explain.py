@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
+from rich.console import Group
 from rich.text import Text
 
 from eval.highlighting import Scale, highlight
@@ -70,7 +70,7 @@ def _show_neuron(answer: ExplainedNeuron) -> None:
         console.print()
 
 
-def _matches(neuron: str, tail: ExplainedTail) -> Table | str:
+def _matches(neuron: str, tail: ExplainedTail) -> Group | str:
     if tail.reason is not None:
         return f"{neuron} {tail.tail}: not described ({tail.reason.value.replace('_', ' ')})"
     rows = [
@@ -94,7 +94,7 @@ def _show_concept(answer: ExplainedConcept) -> None:
         console.print()
 
 
-def _carriers(near: NearDescriptor) -> Table | str:
+def _carriers(near: NearDescriptor) -> Group | str:
     title = f"{near.descriptor} (similarity {near.similarity:.2f}, {near.n_neurons} neuron tails)"
     if not near.neurons:
         return title

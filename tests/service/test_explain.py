@@ -235,13 +235,14 @@ def test_text_of_the_corpus_has_the_levels_of_its_own_row(run: FinishedRun) -> N
         expected[str(neuron), Tail.POSITIVE] = z
         if neuron.site is Site.HIDDEN:
             expected[str(neuron), Tail.NEGATIVE] = -z
-    found = {(firing.neuron, firing.tail): firing.z for firing in answer.firing}
-    assert found == pytest.approx(expected, abs=0.02)
     assert answer.n_described == len(expected) == 6
+    found = {(firing.neuron, firing.tail): firing.z for firing in answer.firing}
+    above = {key: z for key, z in expected.items() if z > 0}
+    assert len(above) >= 2
+    assert found == pytest.approx(above, abs=0.02)
     levels = [firing.z for firing in answer.firing]
     assert levels == sorted(levels, reverse=True)
     for firing in answer.firing:
-        assert (firing.percentile > 50) == (firing.z > 0) or abs(firing.z) < 0.5
         strongest = max(token.activation for token in firing.tokens)
         assert strongest == pytest.approx(firing.activation, rel=2e-3, abs=2e-3)
 
