@@ -30,10 +30,15 @@ class Rejection(StrEnum):
 
 
 class CurationSettings(Record):
-    """What a phrase must do to be kept; AUROC of its similarity, and cosines for merging."""
+    """What a phrase must do to be kept; AUROC of its similarity, and cosines for merging.
+
+    A phrase that finds its group by `retrieval_margin` worse than another of the same group comes
+    after it, whatever its proposer thought.
+    """
 
     minimum_group_auroc: float = Field(default=0.75, ge=0.5, le=1.0)
     minimum_contrast_auroc: float = Field(default=0.5, ge=0.0, le=1.0)
+    retrieval_margin: float = Field(default=0.1, ge=0.0, le=1.0)
     same_sentences: float = Field(default=0.9, gt=0.0, le=1.0)
     same_phrase: float = Field(default=0.95, gt=0.0, le=1.0)
 
@@ -79,6 +84,15 @@ def descriptor_id(proposal: Proposal) -> str:
     )
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """A proposal, how well it finds its group and not the contrast, and what is wrong with it."""
+
+    proposal: Proposal
+    retrieval: float
+    problem: str
+
+
 class _Curator:
     """Keeps descriptors group by group and remembers what is taken."""
 
@@ -89,49 +103,61 @@ class _Curator:
         self._kept_phrases: list[int] = []
 
     def curate(self, group: Group, proposals: Sequence[Proposal]) -> list[Descriptor]:
-        members = np.asarray(self._inputs.vectors[list(group.rows)], dtype=np.float32)
+        members = self._vectors(group.rows)
         total = members.sum(axis=0)
         centroid = total / np.linalg.norm(total)
         nearest = max((float(centroid @ other) for other in self._kept_centroids), default=-1.0)
         repeated = nearest >= self._settings.same_sentences
+        contrast = self._vectors(group.contrast_rows) if group.contrast_rows else None
+        judged = [self._judge(proposal, members, contrast) for proposal in proposals]
+        best = max((each.retrieval for each in judged), default=0.0)
+        # The sort is stable: among phrases that find the group about as well the proposer decides.
+        judged.sort(key=lambda each: each.retrieval < best - self._settings.retrieval_margin)
         decided: list[Descriptor] = []
         chosen = False
-        for proposal in proposals:
+        for each in judged:
             if chosen:
                 reason: str = Rejection.ALTERNATIVE
             elif repeated:
                 reason = Rejection.SAME_SENTENCES
             else:
-                reason = self._objection(proposal, group, members)
+                reason = each.problem or self._taken(each.proposal)
             if not reason:
                 chosen = True
                 self._kept_centroids.append(centroid)
-                self._kept_phrases.append(self._inputs.phrase_rows[normalise_phrase(proposal.text)])
-            decided.append(_descriptor(proposal, group, reason))
+                self._kept_phrases.append(self._row(each.proposal))
+            decided.append(_descriptor(each.proposal, group, reason))
         return decided
 
-    def _objection(self, proposal: Proposal, group: Group, members: FloatArray) -> str:
-        phrase = normalise_phrase(proposal.text)
-        problem = phrase_problem(phrase)
-        if problem is not None:
-            return problem
-        row = self._inputs.phrase_rows[phrase]
-        vector = self._inputs.phrase_vectors[row]
+    def _judge(
+        self, proposal: Proposal, members: FloatArray, contrast: FloatArray | None
+    ) -> _Judged:
+        malformed = phrase_problem(normalise_phrase(proposal.text))
+        if malformed is not None:
+            return _Judged(proposal, 0.0, malformed)
+        vector = self._inputs.phrase_vectors[self._row(proposal)]
         inside = members @ vector
-        if (
-            separation(inside, self._inputs.background @ vector)
-            < self._settings.minimum_group_auroc
-        ):
-            return Rejection.MISSES_GROUP
-        if group.contrast_rows:
-            contrast = np.asarray(self._inputs.vectors[list(group.contrast_rows)], dtype=np.float32)
-            if separation(inside, contrast @ vector) < self._settings.minimum_contrast_auroc:
-                return Rejection.FITS_CONTRAST
-        if self._kept_phrases:
-            cosines = self._inputs.phrase_vectors[self._kept_phrases] @ vector
-            if float(np.max(cosines)) >= self._settings.same_phrase:
-                return Rejection.SAME_PHRASE
-        return ""
+        finds = separation(inside, self._inputs.background @ vector)
+        differs = separation(inside, contrast @ vector) if contrast is not None else finds
+        problem = ""
+        if finds < self._settings.minimum_group_auroc:
+            problem = Rejection.MISSES_GROUP
+        elif differs < self._settings.minimum_contrast_auroc:
+            problem = Rejection.FITS_CONTRAST
+        return _Judged(proposal, (finds + differs) / 2.0, problem)
+
+    def _taken(self, proposal: Proposal) -> str:
+        if not self._kept_phrases:
+            return ""
+        phrases = self._inputs.phrase_vectors
+        cosines = phrases[self._kept_phrases] @ phrases[self._row(proposal)]
+        return Rejection.SAME_PHRASE if cosines.max() >= self._settings.same_phrase else ""
+
+    def _row(self, proposal: Proposal) -> int:
+        return self._inputs.phrase_rows[normalise_phrase(proposal.text)]
+
+    def _vectors(self, rows: Sequence[int]) -> FloatArray:
+        return np.asarray(self._inputs.vectors[list(rows)], dtype=np.float32)
 
 
 def _descriptor(proposal: Proposal, group: Group, reason: str) -> Descriptor:

@@ -18,6 +18,7 @@ from indexer.errors import RunError
 from indexer.storage import atomic_path
 
 WINDOW = 8192
+ROWS_PER_COMPONENT = 20
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Whitening:
         """Fit on `embeddings[rows]`, read in windows so that memory does not grow with the rows.
 
         `power` 0 only centres and rotates, 1 whitens fully. Fewer components than asked for are
-        used when there are fewer than 8 rows per component, since spreads cannot be estimated then.
+        used when there are fewer than 20 rows per component: their spreads could not be estimated.
 
         Raises:
             ValueError: no rows, or a power outside [0, 1].
@@ -51,7 +52,7 @@ class Whitening:
         mean = total / len(rows)
         covariance: DoubleArray = products / len(rows) - np.outer(mean, mean)
         variances, directions = np.linalg.eigh(covariance)
-        kept = max(2, min(n_components, dimension, len(rows) // 8))
+        kept = max(2, min(n_components, dimension, len(rows) // ROWS_PER_COMPONENT))
         variances = np.maximum(variances[::-1][:kept], 1e-12)
         spreads = np.sqrt(variances / variances[0])
         projection = directions[:, ::-1][:, :kept] * spreads**-power
