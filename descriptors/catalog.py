@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile
+from zlib import error as DeflateError
 
+from pydantic import ValidationError
 from scipy.sparse import csr_matrix, load_npz, save_npz
 
 from descriptors.records import Descriptor
@@ -15,6 +17,12 @@ from indexer.storage import atomic_path
 
 DESCRIPTORS_FILE = "descriptors.parquet"
 MEMBERSHIP_FILE = "membership.npz"
+
+# What damage anywhere in an npz file has been seen to raise.
+_UNREADABLE = (
+    *(OSError, EOFError, ValueError, KeyError, TypeError),
+    *(NotImplementedError, BadZipFile, DeflateError),
+)
 
 
 def write_descriptors(path: Path, descriptors: Sequence[Descriptor]) -> None:
@@ -50,9 +58,9 @@ def read_descriptors(path: Path) -> list[Descriptor]:
 
     try:
         rows = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowException) as error:
+        return [Descriptor.model_validate(row) for row in rows]
+    except (OSError, pa.ArrowException, ValidationError) as error:
         raise RunError(f"cannot read {path}: {error}. Re-run to rebuild the catalog.") from error
-    return [Descriptor(**row) for row in rows]
 
 
 def kept(descriptors: Sequence[Descriptor]) -> list[Descriptor]:
@@ -79,5 +87,5 @@ def read_membership(path: Path) -> csr_matrix:
     """
     try:
         return csr_matrix(load_npz(path))
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+    except _UNREADABLE as error:
         raise RunError(f"cannot read {path}: {error}. Re-run to rebuild the catalog.") from error

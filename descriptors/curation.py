@@ -116,12 +116,14 @@ class _Curator:
         decided: list[Descriptor] = []
         chosen = False
         for each in judged:
-            if chosen:
-                reason: str = Rejection.ALTERNATIVE
+            if each.problem:
+                reason = each.problem
             elif repeated:
                 reason = Rejection.SAME_SENTENCES
+            elif chosen:
+                reason = Rejection.ALTERNATIVE
             else:
-                reason = each.problem or self._taken(each.proposal)
+                reason = self._taken(each.proposal)
             if not reason:
                 chosen = True
                 self._kept_centroids.append(centroid)

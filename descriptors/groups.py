@@ -56,9 +56,12 @@ def _subsample(rows: IntArray, limit: int, seed: int) -> IntArray:
 
 
 def _ladder(n_sentences: int, settings: GroupingSettings) -> list[int]:
+    """Numbers of clusters from 8 up in steps of the square root of 2; fewer if 8 are too many."""
     largest = min(settings.maximum_groups, n_sentences // settings.mean_group)
-    steps = np.arange(6, 2 * np.log2(max(largest, 4)) + 1)
-    return sorted({min(largest, round(2.0 ** (step / 2.0))) for step in steps if largest >= 2})
+    if largest < 2:
+        return []
+    steps = np.arange(6, max(6.0, 2 * np.log2(largest)) + 1)
+    return sorted({min(largest, round(2.0 ** (step / 2.0))) for step in steps})
 
 
 def _best_of(
@@ -81,11 +84,10 @@ def _to_groups(
         for cluster, own in enumerate(members)
     ]
     large = [c for c in range(n_clusters) if len(members[c]) >= settings.minimum_group]
-    between = clustering.centroids @ clustering.centroids.T
-    np.fill_diagonal(between, -np.inf)
+    apart = 1.0 - clustering.centroids @ clustering.centroids.T
     groups = []
     for cluster in large:
-        nearest = [c for c in np.argsort(-between[cluster], kind="stable") if c != cluster]
+        nearest = sorted((c for c in large if c != cluster), key=apart[cluster].__getitem__)
         contrast = [
             int(row)
             for c in nearest[: settings.contrast_groups]
@@ -129,17 +131,19 @@ def form_groups(
         seed: of k-means and of the subsample of very large corpora.
 
     Raises:
-        InputError: too few sentences for two groups.
+        InputError: too few sentences for two groups, or no cluster of `minimum_group` sentences.
+        ValueError: no validation rows.
     """
     rows = _subsample(discover, settings.maximum_sentences, seed)
-    held_out = np.asarray(vectors[_subsample(validation, settings.maximum_sentences, seed)])
     ladder = _ladder(len(rows), settings)
-    if not ladder or ladder[-1] < 2:
+    if not ladder:
         raise InputError(
             f"found {len(rows)} sentences in the discover split; two groups of "
             f"{settings.mean_group} need at least {2 * settings.mean_group}. Give more text."
         )
-    own = np.asarray(vectors[rows])
+    own = np.asarray(vectors[rows], dtype=np.float32)
+    held_out_rows = _subsample(validation, settings.maximum_sentences, seed)
+    held_out = np.asarray(vectors[held_out_rows], dtype=np.float32)
     runs = {n: _best_of(own, held_out, n, settings.restarts, seed) for n in ladder}
     best = max(ladder, key=lambda n: runs[n][1])
     groups: list[Group] = []
@@ -150,5 +154,11 @@ def form_groups(
         found, dropped = _to_groups(run[0], own, rows, settings)
         groups += found
         too_small += dropped
+    if not groups:
+        raise InputError(
+            f"none of {too_small} clusters of {len(rows)} sentences in the discover split has "
+            f"{settings.minimum_group} sentences. A lower minimum_group (mean_group is "
+            f"{settings.mean_group}) or more text works."
+        )
     tried = tuple(Granularity(n_clusters=n, silhouette=runs[n][1]) for n in ladder)
     return Grouping(tuple(groups), tried, tuple(chosen), too_small)

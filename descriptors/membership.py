@@ -7,17 +7,19 @@ sentences is compared with the mean of the others, and nearer than chance allows
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 from scipy.sparse import csr_matrix
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 from descriptors.records import Descriptor, Record
 from indexer.arrays import DoubleArray, FloatArray, IntArray
 from indexer.index import VectorIndex
+from indexer.neighbours import SIMILARITY_TOLERANCE, SimilarVectors, unit_rows
 
 
 class MembershipSettings(Record):
@@ -38,7 +40,7 @@ class DescriptorQuery:
     Attributes:
         vector: unit vector (`n_components`).
         support_similarities: leave-one-out similarities of the support, ascending (`n_support`).
-        threshold: lowest similarity of a member.
+        threshold: lowest similarity of a member; above 1 nothing is one.
     """
 
     vector: FloatArray
@@ -53,8 +55,8 @@ def leave_one_out_similarities(support: FloatArray) -> FloatArray:
     """
     others = support.sum(axis=0) - support
     lengths = np.maximum(np.linalg.norm(others, axis=1), np.finfo(np.float32).tiny)
-    similarities: FloatArray = np.sort(np.einsum("ij,ij->i", support, others) / lengths)
-    return similarities
+    similarities: FloatArray = np.einsum("ij,ij->i", support, others) / lengths
+    return np.sort(np.minimum(similarities, np.float32(1.0)))
 
 
 def null_threshold(similarities: DoubleArray, false_discovery_rate: float) -> float:
@@ -62,19 +64,20 @@ def null_threshold(similarities: DoubleArray, false_discovery_rate: float) -> fl
 
     The null is a normal distribution with the median of `similarities` (`n_sentences`) and the
     spread of the half below it, which no member disturbs; Benjamini-Hochberg over all sentences.
-    When no sentence beats it the answer is above every similarity.
+    When no sentence beats it the answer is what one alone would need, above every similarity. When
+    nothing lies below the median there is no spread to judge by and the answer is infinite.
     """
     median = float(np.median(similarities))
-    below = similarities[similarities < median] - median
+    below = similarities[similarities < median - SIMILARITY_TOLERANCE] - median
     if not len(below):
-        return float(np.nextafter(np.max(similarities), np.inf))
+        return math.inf
     spread = float(np.sqrt(np.mean(below**2)))
     ordered = np.sort(similarities)[::-1]
     tail = ndtr(-(ordered - median) / spread)
     allowed = false_discovery_rate * np.arange(1, len(ordered) + 1) / len(ordered)
     beating = np.flatnonzero(tail <= allowed)
     if not len(beating):
-        return float(np.nextafter(ordered[0], np.inf))
+        return median - spread * float(ndtri(allowed[0]))
     return float(ordered[beating[-1]])
 
 
@@ -97,21 +100,28 @@ def describe_query(
         vector = (total / np.linalg.norm(total)).astype(np.float32)
     else:
         vector = text_vector
-    threshold = null_threshold(
-        (background @ vector).astype(np.float64), settings.false_discovery_rate
-    )
+    similarities = np.clip((background @ vector).astype(np.float64), -1.0, 1.0)
+    threshold = null_threshold(similarities, settings.false_discovery_rate)
     own = leave_one_out_similarities(support) if len(support) > 1 else np.empty(0, np.float32)
     if len(own):
         threshold = max(threshold, float(np.quantile(own, settings.support_quantile)))
     return DescriptorQuery(vector, own, threshold)
 
 
+def _members(query: DescriptorQuery, index: VectorIndex) -> SimilarVectors:
+    if query.threshold > 1.0:
+        return SimilarVectors(np.empty(0, np.int64), np.empty(0, np.float32))
+    return index.similar(query.vector[np.newaxis], query.threshold)[0]
+
+
 def _scores(query: DescriptorQuery, similarities: FloatArray) -> DoubleArray:
     """Scores in (0, 1]: the share of the support that is no nearer; without support the cosine."""
     if len(query.support_similarities):
-        below = np.searchsorted(query.support_similarities, similarities, side="right")
+        reached = similarities + SIMILARITY_TOLERANCE
+        below = np.searchsorted(query.support_similarities, reached, side="right")
         return np.maximum(below, 1) / len(query.support_similarities)
-    return np.clip(similarities.astype(np.float64), np.finfo(np.float64).tiny, 1.0)
+    # A zero would be no member; the smallest float32 is the smallest score that can be written.
+    return np.clip(similarities.astype(np.float64), np.finfo(np.float32).tiny, 1.0)
 
 
 def build_membership(
@@ -137,14 +147,14 @@ def build_membership(
     """
     if len(descriptors) != len(text_vectors):
         raise ValueError(f"{len(descriptors)} descriptors but {len(text_vectors)} text vectors")
-    background = np.asarray(vectors[background_rows], dtype=np.float32)
+    dimension = vectors.shape[1]
+    background = unit_rows(vectors[background_rows], dimension)
     columns: list[IntArray] = []
     scores: list[DoubleArray] = []
     for descriptor, text_vector in zip(descriptors, text_vectors, strict=True):
-        support = np.asarray(vectors[list(descriptor.support)], dtype=np.float32)
+        support = unit_rows(vectors[list(descriptor.support)], dimension)
         query = describe_query(support, text_vector, background, settings)
-        minimum = min(query.threshold, 1.0)
-        found = index.similar(query.vector[np.newaxis], minimum)[0]
+        found = _members(query, index)
         order = np.argsort(found.ids, kind="stable")
         columns.append(found.ids[order])
         scores.append(_scores(query, found.similarities[order]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from indexer.arrays import FloatArray, IntArray
+from indexer.neighbours import SIMILARITY_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def held_out_silhouette(vectors: FloatArray, centroids: FloatArray) -> float:
     """Mean simplified silhouette of vectors that took no part in the clustering.
 
     Per vector 1 - a / b with a and b the cosine distances to the nearest and second nearest
-    centroid (Hruschka et al. 2004); higher means that the clusters are better told apart.
+    centroid (Hruschka et al. 2004), 0 where both are nothing because two centroids coincide: from
+    0 to 1, higher means that the clusters are better told apart.
 
     Raises:
         ValueError: fewer than two clusters or no vectors.
@@ -56,5 +58,7 @@ def held_out_silhouette(vectors: FloatArray, centroids: FloatArray) -> float:
         raise ValueError(f"need vectors and 2 clusters, found {len(vectors)} and {len(centroids)}")
     similarity = vectors @ centroids.T
     nearest = np.partition(similarity, -2, axis=1)[:, -2:]
-    own, other = 1.0 - nearest[:, 1], 1.0 - nearest[:, 0]
-    return float(np.mean(1.0 - own / np.maximum(other, 1e-9)))
+    # Sums of rounded unit vectors may end just above 1.
+    own, other = np.maximum(1.0 - nearest[:, 1], 0.0), np.maximum(1.0 - nearest[:, 0], 0.0)
+    apart = other > SIMILARITY_TOLERANCE
+    return float(np.mean(np.where(apart, 1.0 - own / np.where(apart, other, 1.0), 0.0)))

@@ -20,6 +20,10 @@ from indexer.storage import atomic_path
 WINDOW = 8192
 ROWS_PER_COMPONENT = 20
 
+# Directions with a smaller share of the largest variance hold what float16 left over. Scaled up
+# they would drown all others in the vector of a sentence that the fit has not seen.
+_SMALLEST_VARIANCE = 1e-6
+
 
 @dataclass(frozen=True)
 class Whitening:
@@ -35,13 +39,17 @@ class Whitening:
         """Fit on `embeddings[rows]`, read in windows so that memory does not grow with the rows.
 
         `power` 0 only centres and rotates, 1 whitens fully. Fewer components than asked for are
-        used when there are fewer than 20 rows per component: their spreads could not be estimated.
+        used when there are fewer than 20 rows per component, whose spreads could not be estimated,
+        and when the rows (all alike, say) do not vary in so many directions.
 
         Raises:
-            ValueError: no rows, or a power outside [0, 1].
+            ValueError: fewer than two rows, no component, or a power outside [0, 1].
         """
-        if len(rows) < 2 or not 0.0 <= power <= 1.0:
-            raise ValueError(f"need 2 rows and a power in [0, 1], found {len(rows)} and {power}")
+        if len(rows) < 2 or n_components < 1 or not 0.0 <= power <= 1.0:
+            raise ValueError(
+                f"found {len(rows)} rows, {n_components} components and power {power}, expected "
+                "2 rows or more, 1 component or more and a power in [0, 1]"
+            )
         dimension = embeddings.shape[1]
         total = np.zeros(dimension)
         products = np.zeros((dimension, dimension))
@@ -52,8 +60,11 @@ class Whitening:
         mean = total / len(rows)
         covariance: DoubleArray = products / len(rows) - np.outer(mean, mean)
         variances, directions = np.linalg.eigh(covariance)
-        kept = max(2, min(n_components, dimension, len(rows) // ROWS_PER_COMPONENT))
-        variances = np.maximum(variances[::-1][:kept], 1e-12)
+        smallest = max(variances[-1] * _SMALLEST_VARIANCE, np.finfo(np.float64).tiny)
+        varying = np.count_nonzero(variances > smallest)
+        estimable = max(2, len(rows) // ROWS_PER_COMPONENT)
+        kept = max(1, min(n_components, estimable, varying))
+        variances = np.maximum(variances[::-1][:kept], smallest)
         spreads = np.sqrt(variances / variances[0])
         projection = directions[:, ::-1][:, :kept] * spreads**-power
         return cls(mean.astype(np.float32), projection.astype(np.float32))

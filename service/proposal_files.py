@@ -21,7 +21,11 @@ def write_groups(path: Path, groups: Iterable[Group]) -> None:
 
 
 def read_groups(path: Path) -> list[Group]:
-    """Read the groups; RunError when the file is missing or damaged."""
+    """Read the groups in their order.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
     return _read(path, Group)
 
 
@@ -31,7 +35,11 @@ def write_proposals(path: Path, proposals: Iterable[Proposal]) -> None:
 
 
 def read_proposals(path: Path) -> list[Proposal]:
-    """Read the proposals; RunError when the file is missing or damaged."""
+    """Read the proposals in their order.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
     return _read(path, Proposal)
 
 
@@ -44,5 +52,5 @@ def _read(path: Path, kind: type[_Kind]) -> list[_Kind]:
     try:
         with path.open(encoding="utf-8") as handle:
             return [kind.model_validate_json(line) for line in handle]
-    except (OSError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise RunError(f"cannot read {path}: {error}. Re-run to rebuild it.") from error

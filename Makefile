@@ -1,0 +1,53 @@
+# `make demo` and `make test` do all the set-up themselves, in .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help all demo install test lint typecheck format bench bench-quick clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	# torch first and pinned: left to itself pip fetches the newest build with gigabytes of CUDA.
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+install: $(STAMP)  ## set up .venv with everything needed
+
+demo: $(STAMP)  ## explain the neurons of a real BERT on the sample reviews (about a minute)
+	$(BIN)/neuroscribe run --corpus sample --model bundled --proposer keyphrase --out demo
+	$(BIN)/neuroscribe explain "battery life" --run demo
+	@echo
+	@echo "open demo/report.html in a browser"
+
+test: $(STAMP)  ## run all tests
+	$(BIN)/pytest -q
+
+lint: $(STAMP)  ## style, import order between the folders
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+typecheck: $(STAMP)  ## mypy, strict
+	$(BIN)/mypy
+
+format: $(STAMP)  ## rewrite to the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(STAMP)  ## speed, memory and label recovery; writes benchmarks/results.json (long)
+	$(BIN)/python -m benchmarks.run
+
+bench-quick: $(STAMP)  ## start-up, extraction, matching and the demo only
+	$(BIN)/python -m benchmarks.run --quick
+
+all: lint typecheck test demo  ## what CI runs
+
+clean:  ## remove .venv and the demo run
+	rm -rf $(VENV) demo

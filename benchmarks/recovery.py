@@ -1,0 +1,158 @@
+"""How well runs recover labels they never saw, on labelled development data."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.corpora import shared_corpus
+from benchmarks.processes import neuroscribe, watch
+from benchmarks.records import Measurement
+from indexer.storage import atomic_path
+
+if TYPE_CHECKING:
+    from eval.records import Figure
+
+PAGE = Path(__file__).with_name("recovery.md")
+FACETS = {
+    "clinc150": ("intent",),
+    "banking77": ("intent",),
+    "dbpedia14": ("class",),
+    "device_reviews": ("category", "stars", "sentiment"),
+}
+
+_WHERE = "tail=+ site=ffn"
+_KS = (1, 2, 5)
+_TAUS = ("0.8", "0.9")
+_GOALS = {("clinc150", "0.9", "P", 2): ">= 0.65", ("clinc150", "0.9", "R", 2): ">= 0.43"}
+_BASELINE_GOAL = "< 0.05"
+_TITLE = "# Label recovery\n"
+_HEAD = (
+    "| tau | metric | value | 95% interval | null | baseline | upper bound | ceiling | contained "
+    "| n |\n|---|---|---:|---|---:|---:|---:|---:|---:|---:|"
+)
+
+
+@dataclass(frozen=True)
+class RecoveryTable:
+    """The figures of one facet of one corpus."""
+
+    corpus: str
+    facet: str
+    figures: tuple[Figure, ...]
+
+    def find(self, tau: str, kind: str, metric: str, k: int) -> Figure | None:
+        """The figure of a variant (`kind` is empty for the headline one), if it was computed."""
+        variant = " ".join(part for part in (f"tau={tau}", kind, _WHERE) if part)
+        found = [
+            figure
+            for figure in self.figures
+            if (figure.variant, figure.metric, figure.k) == (variant, metric, k)
+        ]
+        return found[0] if found else None
+
+    def rows(self) -> Iterator[tuple[str, Figure]]:
+        """Threshold and headline figure of each line, precision before recall."""
+        for tau in _TAUS:
+            for metric in ("P", "R"):
+                for k in _KS:
+                    figure = self.find(tau, "", metric, k)
+                    if figure is not None:
+                        yield tau, figure
+
+
+def measure(workspace: Path, corpus: str) -> list[Measurement]:
+    """Run on `corpus` and evaluate; also renews its part of `recovery.md`.
+
+    Raises:
+        FileNotFoundError: the development data is not beside the checkout.
+    """
+    from eval.evaluation_file import read_evaluation
+
+    source = shared_corpus(corpus)
+    if source is None:
+        raise FileNotFoundError(f"{corpus} is not in ../shared/data")
+    out = workspace / f"recovery-{corpus}"
+    watched = watch(neuroscribe("run", "--corpus", str(source), "--site", "ffn", "--out", str(out)))
+    figures = read_evaluation(out)
+    shutil.rmtree(out)
+    tables = [
+        RecoveryTable(corpus, facet, tuple(each for each in figures if each.facet == facet))
+        for facet in FACETS[corpus]
+    ]
+    _renew_page(corpus, tables)
+    return [
+        Measurement.of(f"recovery.{corpus}.seconds", watched.seconds, "s"),
+        *(each for table in tables for each in measurements(table)),
+    ]
+
+
+def measurements(table: RecoveryTable) -> Iterator[Measurement]:
+    """The headline figures that are defined, each against the true labels as descriptors."""
+    for tau, figure in table.rows():
+        if figure.value is None or figure.k is None:
+            continue
+        name = f"recovery.{table.corpus}.{table.facet}.{figure.metric}@{figure.k}.tau{tau}"
+        goal = _GOALS.get((table.corpus, tau, figure.metric, figure.k))
+        upper = table.find(tau, "upper_bound", figure.metric, figure.k)
+        reachable = upper.value if upper is not None and upper.value else None
+        yield Measurement.of(
+            name,
+            figure.value,
+            "share",
+            goal=goal,
+            against=None if reachable is None else "true labels as descriptors",
+            reference=reachable,
+        )
+        if goal is not None and figure.baseline is not None:
+            yield Measurement.of(
+                f"{name}.commonest_descriptors", figure.baseline, "share", goal=_BASELINE_GOAL
+            )
+
+
+def section(corpus: str, tables: Sequence[RecoveryTable]) -> str:
+    """The part of `recovery.md` that is about `corpus`."""
+    lines = [f"## {corpus}", ""]
+    for table in tables:
+        lines += [f"### {table.facet}", "", _HEAD]
+        lines += [_line(table, tau, figure) for tau, figure in table.rows()]
+        lines += [""]
+    return "\n".join(lines)
+
+
+def _line(table: RecoveryTable, tau: str, figure: Figure) -> str:
+    def value(kind: str, metric: str) -> float | None:
+        found = table.find(tau, kind, metric, figure.k or 0)
+        return None if found is None else found.value
+
+    cells = [
+        tau,
+        f"{figure.metric}@{figure.k}",
+        _number(figure.value),
+        f"{_number(figure.ci_low)} to {_number(figure.ci_high)}" if figure.n else "",
+        _number(figure.null),
+        _number(figure.baseline),
+        _number(value("upper_bound", figure.metric)),
+        _number(value("", "R_ceiling") if figure.metric == "R" else None),
+        _number(value("contained", figure.metric)),
+        f"{figure.n:,}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _renew_page(corpus: str, tables: Sequence[RecoveryTable]) -> None:
+    """Replace the section of `corpus`; the others stay, in the order of `FACETS`."""
+    sections = {corpus: section(corpus, tables)}
+    if PAGE.exists():
+        for part in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
+            sections.setdefault(part.splitlines()[0], f"## {part.rstrip()}\n")
+    ordered = [sections[name] for name in FACETS if name in sections]
+    with atomic_path(PAGE) as partial:
+        partial.write_text("\n".join([_TITLE, *ordered]), encoding="utf-8")
