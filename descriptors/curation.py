@@ -5,7 +5,7 @@ Every proposal that is not kept stays in the catalog with its reason.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -65,23 +65,36 @@ class CurationInputs:
 
 
 def distinct_phrases(proposals: Iterable[Proposal]) -> list[str]:
-    """The normalised phrases that need a vector, sorted."""
-    return sorted({normalise_phrase(proposal.text) for proposal in proposals})
+    """The normalised phrases that need a vector: those that may be descriptors, sorted."""
+    phrases = {normalise_phrase(proposal.text) for proposal in proposals}
+    return sorted(phrase for phrase in phrases if phrase_problem(phrase) is None)
 
 
 def separation(inside: FloatArray, outside: FloatArray) -> float:
-    """AUROC by which similarities `inside` exceed those `outside`, ties counting half."""
+    """AUROC by which similarities `inside` exceed those `outside`, ties counting half.
+
+    Raises:
+        ValueError: one of the two is empty.
+    """
+    if not len(inside) or not len(outside):
+        raise ValueError(f"found {len(inside)} inside and {len(outside)} outside, expected both")
     ordered = np.sort(outside)
     below = np.searchsorted(ordered, inside, side="left")
     not_above = np.searchsorted(ordered, inside, side="right")
     return float(np.mean(below + not_above) / (2 * len(ordered)))
 
 
-def descriptor_id(proposal: Proposal) -> str:
-    """An identifier that depends on the phrase and its origin only."""
-    return (
-        "d" + fingerprint([normalise_phrase(proposal.text), proposal.proposer, proposal.group])[:10]
-    )
+def descriptor_id(proposal: Proposal, repetition: int = 0) -> str:
+    """An identifier that depends on the phrase and its origin only.
+
+    `repetition` counts earlier proposals of the same phrase by the same proposer for the group.
+    """
+    origin: list[str | int] = [_shown(proposal), proposal.proposer, proposal.group]
+    return "d" + fingerprint([*origin, repetition] if repetition else origin)[:10]
+
+
+def _shown(proposal: Proposal) -> str:
+    return normalise_phrase(proposal.text) or proposal.text
 
 
 @dataclass(frozen=True)
@@ -114,6 +127,7 @@ class _Curator:
         # The sort is stable: among phrases that find the group about as well the proposer decides.
         judged.sort(key=lambda each: each.retrieval < best - self._settings.retrieval_margin)
         decided: list[Descriptor] = []
+        repetitions: Counter[str] = Counter()
         chosen = False
         for each in judged:
             if each.problem:
@@ -128,7 +142,9 @@ class _Curator:
                 chosen = True
                 self._kept_centroids.append(centroid)
                 self._kept_phrases.append(self._row(each.proposal))
-            decided.append(_descriptor(each.proposal, group, reason))
+            first_id = descriptor_id(each.proposal)
+            decided.append(_descriptor(each.proposal, group, reason, repetitions[first_id]))
+            repetitions[first_id] += 1
         return decided
 
     def _judge(
@@ -162,10 +178,10 @@ class _Curator:
         return np.asarray(self._inputs.vectors[list(rows)], dtype=np.float32)
 
 
-def _descriptor(proposal: Proposal, group: Group, reason: str) -> Descriptor:
+def _descriptor(proposal: Proposal, group: Group, reason: str, repetition: int) -> Descriptor:
     return Descriptor(
-        id=descriptor_id(proposal),
-        text=normalise_phrase(proposal.text) or proposal.text,
+        id=descriptor_id(proposal, repetition),
+        text=_shown(proposal),
         proposer=proposal.proposer,
         group=group.id,
         support=group.rows if not reason else (),

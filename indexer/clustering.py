@@ -33,14 +33,18 @@ def spherical_kmeans(vectors: FloatArray, n_clusters: int, seed: int) -> Cluster
         n_clusters,
         niter=25,
         spherical=True,
-        seed=seed,
+        # FAISS keeps its seed in a C int.
+        seed=seed % 2**31,
         min_points_per_centroid=1,
         max_points_per_centroid=len(vectors),
     )
     contiguous = np.ascontiguousarray(vectors, dtype=np.float32)
     trainer.train(contiguous)
     centroids: FloatArray = np.asarray(trainer.centroids, dtype=np.float32)
-    assignment = np.argmax(contiguous @ centroids.T, axis=1)
+    similarity = contiguous @ centroids.T
+    # Of centroids that coincide the first takes all, so that equal vectors stay together.
+    as_near = similarity >= similarity.max(axis=1, keepdims=True) - SIMILARITY_TOLERANCE
+    assignment = np.argmax(as_near, axis=1)
     return Clustering(centroids, assignment.astype(np.int64))
 
 

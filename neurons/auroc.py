@@ -57,17 +57,36 @@ def _sorted_ranks(columns: NDArray[np.floating]) -> DoubleArray:
     return ranks
 
 
+def indicator(membership: csr_matrix) -> csr_matrix:
+    """The membership with 1 for every stored entry, whatever its score (`n_sets, n_sentences`).
+
+    A stored score of 0 is a member too, and a sentence stored twice in a set is one member.
+    """
+    ones = type(membership)(
+        (np.ones(membership.nnz), membership.indices, membership.indptr), membership.shape, copy=True
+    )
+    ones.sum_duplicates()
+    ones.data[:] = 1.0
+    return ones
+
+
 def set_sizes(membership: csr_matrix) -> IntArray:
     """Number of sentences of each set (`n_sets`)."""
-    return np.diff(membership.indptr).astype(np.int64)
+    return np.diff(indicator(membership).indptr).astype(np.int64)
+
+
+def rarer_sizes(membership: csr_matrix) -> IntArray:
+    """Number of members or of others of each set, whichever are fewer (`n_sets`)."""
+    members = set_sizes(membership)
+    return np.minimum(members, membership.shape[1] - members)
 
 
 def auroc_from_ranks(ranks: DoubleArray, membership: csr_matrix) -> DoubleArray:
     """AUROC of each unit for each sentence set (`n_sets, n_units`), from `average_ranks`.
 
     AUROC = (R - n1 (n1 + 1) / 2) / (n1 n0) with R the rank sum of the n1 members (Mann-Whitney).
-    Every stored entry of `membership` is a member. A set without members or without non-members
-    has no AUROC and gets NaN.
+    Every stored entry of `membership` is a member, see `indicator`. A set without members or
+    without non-members has no AUROC and gets NaN.
 
     Raises:
         ValueError: the membership covers another number of sentences than the ranks.
@@ -77,14 +96,12 @@ def auroc_from_ranks(ranks: DoubleArray, membership: csr_matrix) -> DoubleArray:
         raise ValueError(
             f"membership covers {membership.shape[1]} sentences, ranks cover {n_sentences}"
         )
-    indicator = membership.astype(np.bool_).astype(np.float64)
-    members = set_sizes(membership).astype(np.float64).reshape(-1, 1)
+    sets = indicator(membership)
+    members = set_sizes(sets).astype(np.float64).reshape(-1, 1)
     others = n_sentences - members
-    rank_sums = np.asarray(indicator @ ranks, dtype=np.float64)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values: DoubleArray = (rank_sums - members * (members + 1.0) / 2.0) / (members * others)
-    values[((members == 0) | (others == 0)).ravel()] = np.nan
-    return values
+    wins = np.asarray(sets @ ranks, dtype=np.float64) - members * (members + 1.0) / 2.0
+    pairs = np.where(members * others > 0.0, members * others, np.nan)
+    return np.asarray(wins / pairs, dtype=np.float64)
 
 
 def auroc(activations: NDArray[np.floating], membership: csr_matrix) -> DoubleArray:

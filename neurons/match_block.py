@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from neurons.auroc import auroc_from_ranks, set_sizes
+from neurons.auroc import auroc_from_ranks, indicator, rarer_sizes, set_sizes
 from neurons.null import NullThresholds
 from neurons.selection import best_first, first_distinct
 from neurons.significance import (
@@ -95,9 +95,9 @@ def mirrored_ranks(ranks: SplitRanks) -> SplitRanks:
     )
 
 
-def lower_bound(area: DoubleArray, n_members: IntArray, settings: MatchingSettings) -> DoubleArray:
+def lower_bound(area: DoubleArray, n_rarer: IntArray, settings: MatchingSettings) -> DoubleArray:
     """The statistic of matching: AUROC less some conservative standard errors."""
-    return area - settings.standard_errors * conservative_standard_error(area, n_members)
+    return area - settings.standard_errors * conservative_standard_error(area, n_rarer)
 
 
 def match_tail(
@@ -108,7 +108,7 @@ def match_tail(
     settings: MatchingSettings,
 ) -> TailMatches:
     """Choose the matches of one tail: candidates by all that is not test, told on test."""
-    n_discover, n_validation = set_sizes(sets.discover), set_sizes(sets.validation)
+    n_discover, n_validation = rarer_sizes(sets.discover), rarer_sizes(sets.validation)
     pooled = _pooled_area(areas, n_discover, n_validation)
     ordered = best_first(
         lower_bound(pooled, n_discover + n_validation, settings), settings.candidates
@@ -150,7 +150,7 @@ def match_tail(
 
 
 def _pooled_area(areas: SplitAreas, n_discover: IntArray, n_validation: IntArray) -> DoubleArray:
-    """AUROC over discover and validation together, weighted by members."""
+    """AUROC over discover and validation together, weighted by the rarer class."""
     share = (n_discover / (n_discover + n_validation)).reshape(-1, 1)
     return np.asarray(areas.discover * share + areas.validation * (1.0 - share))
 
@@ -166,7 +166,8 @@ def _intervals(
         members = sets.indices[sets.indptr[number] : sets.indptr[number + 1]].astype(np.int64)
         units = owner[entries]
         error = delong_standard_error(ranks[:, units], members)
-        low[entries], high[entries] = auroc_bounds(area[number, units], error, len(members))
+        n_rarer = min(len(members), len(ranks) - len(members))
+        low[entries], high[entries] = auroc_bounds(area[number, units], error, n_rarer)
     return low, high
 
 
@@ -174,6 +175,6 @@ def _exemplar_z(ranks: DoubleArray, sets: csr_matrix, settings: MatchingSettings
     n_sentences = len(ranks)
     wanted = max(1, round(settings.exemplar_share * n_sentences))
     exemplars = (ranks > n_sentences - wanted).astype(np.float32)
-    hits = np.asarray(sets.astype(np.bool_).astype(np.float32) @ exemplars, dtype=np.float64)
+    hits = np.asarray(indicator(sets).astype(np.float32) @ exemplars, dtype=np.float64)
     counts = exemplars.sum(axis=0, dtype=np.float64)
     return enrichment_z(hits, set_sizes(sets), counts, n_sentences)

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from indexer.arrays import DoubleArray, IntArray
-from neurons.auroc import auroc_from_ranks, average_ranks, set_sizes
+from neurons.auroc import auroc_from_ranks, average_ranks, rarer_sizes
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 Statistic = Callable[[DoubleArray, IntArray], DoubleArray]
+
+_FEWEST_EXCHANGED = 5
 
 
 class NullThresholds(BaseModel):
@@ -30,12 +32,37 @@ class NullThresholds(BaseModel):
 def permuted_rows(documents: IntArray, generator: np.random.Generator) -> IntArray:
     """A permutation of sentence positions that moves whole documents (`n_sentences`).
 
-    Sentences of one document resemble each other; a permutation that tears them apart would make
-    the null too narrow.
+    Position i is dealt the sentence at the i-th place of the answer. Sentences of one document
+    resemble each other; a permutation that tears them apart would make the null too narrow. So
+    documents trade places with documents of the same size, wherever their sentences stand; sizes
+    with fewer than 5 documents are pooled with the next larger ones.
     """
-    _, of_sentence = np.unique(documents, return_inverse=True)
-    new_place = generator.permutation(int(of_sentence.max()) + 1)
-    return np.argsort(new_place[of_sentence], kind="stable").astype(np.int64)
+    _, of_sentence, sizes = np.unique(documents, return_inverse=True, return_counts=True)
+    shuffled = generator.permutation(len(sizes))
+    in_order = shuffled[np.argsort(sizes[shuffled], kind="stable")]
+    dealt = np.concatenate(
+        [generator.permutation(pool) for pool in np.split(in_order, _pool_ends(sizes[in_order]))]
+    )
+    permutation = np.empty(len(documents), dtype=np.int64)
+    permutation[_grouped(of_sentence, in_order)] = _grouped(of_sentence, dealt)
+    return permutation
+
+
+def _pool_ends(sizes: IntArray) -> list[int]:
+    """Where to cut ascending document sizes so that each pool has enough documents."""
+    ends: list[int] = []
+    for end in np.flatnonzero(np.diff(sizes)) + 1:
+        pooled = int(end) - (ends[-1] if ends else 0)
+        if min(pooled, len(sizes) - int(end)) >= _FEWEST_EXCHANGED:
+            ends.append(int(end))
+    return ends
+
+
+def _grouped(of_sentence: IntArray, documents: IntArray) -> IntArray:
+    """Sentence positions document by document, in this order of documents."""
+    place = np.empty(len(documents), dtype=np.int64)
+    place[documents] = np.arange(len(documents))
+    return np.argsort(place[of_sentence], kind="stable")
 
 
 def null_thresholds(
@@ -55,7 +82,7 @@ def null_thresholds(
         sets: memberships of discover and of validation (`n_sets, n_rows`).
         rows: the rows of those two splits.
         documents: document of every sentence (`n_sentences`).
-        statistic: from AUROC (`n_sets, n_units`) and set sizes to what is compared.
+        statistic: from AUROC (`n_sets, n_units`) and `rarer_sizes` to what is compared.
         repeats: permutations.
         quantile: of the largest statistic of a tail on discover, and of all on validation.
         seed: of the permutations.
@@ -63,13 +90,14 @@ def null_thresholds(
     if not sets[0].shape[0]:
         return NullThresholds(discover=1.0, validation=1.0)
     generator = np.random.default_rng(seed)
+    ranks = [average_ranks(sample[own]) for own in rows]
     largest, single = [], []
     for _ in range(repeats):
         values = [
-            _permuted(sample, own_sets, own_rows, documents, statistic, generator)
-            for own_sets, own_rows in zip(sets, rows, strict=True)
+            _permuted(own_ranks, own_sets, documents[own_rows], statistic, generator)
+            for own_ranks, own_sets, own_rows in zip(ranks, sets, rows, strict=True)
         ]
-        largest.append(values[0].max(axis=0).ravel())
+        largest.append(values[0].max(axis=0))
         single.append(values[1].ravel())
     return NullThresholds(
         discover=float(np.quantile(np.concatenate(largest), quantile)),
@@ -78,14 +106,12 @@ def null_thresholds(
 
 
 def _permuted(
-    sample: NDArray[np.floating[Any]],
+    ranks: DoubleArray,
     sets: csr_matrix,
-    rows: IntArray,
     documents: IntArray,
     statistic: Statistic,
     generator: np.random.Generator,
 ) -> DoubleArray:
     """The statistic of both tails under one permutation (`n_sets, 2 n_sampled`)."""
-    own = sample[rows][permuted_rows(documents[rows], generator)]
-    area = auroc_from_ranks(average_ranks(own), sets)
-    return statistic(np.concatenate([area, 1.0 - area], axis=1), set_sizes(sets))
+    area = auroc_from_ranks(ranks[permuted_rows(documents, generator)], sets)
+    return statistic(np.concatenate([area, 1.0 - area], axis=1), rarer_sizes(sets))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from neurons.auroc import indicator
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -17,8 +18,8 @@ UNUSED = np.iinfo(np.int64).max
 
 def overlap(membership: csr_matrix) -> FloatArray:
     """Overlap coefficient |A and B| / min(|A|, |B|) of every two sets (`n_sets, n_sets`)."""
-    indicator = membership.astype(np.bool_).astype(np.float32)
-    common = np.asarray((indicator @ indicator.T).todense(), dtype=np.float32)
+    sets = indicator(membership).astype(np.float32)
+    common = np.asarray((sets @ sets.T).todense(), dtype=np.float32)
     sizes = np.diag(common)
     smaller = np.minimum(sizes[:, np.newaxis], sizes[np.newaxis, :])
     return np.asarray(common / np.maximum(smaller, 1.0), dtype=np.float32)

@@ -12,17 +12,17 @@ _LARGEST_Z = 40
 _NORMAL_95 = 1.959963984540054
 
 
-def conservative_standard_error(auroc: DoubleArray, n_members: IntArray) -> DoubleArray:
-    """Upper bound sqrt(A (1 - A) / n1) of an AUROC's standard error (`n_sets, n_units`).
+def conservative_standard_error(auroc: DoubleArray, n_rarer: IntArray) -> DoubleArray:
+    """Upper bound sqrt(A (1 - A) / n) of an AUROC's standard error (`n_sets, n_units`).
 
-    Holds for any distribution when members are the rarer class (van Dantzig 1951; Cortes & Mohri
-    2004). A (1 - A) is kept at its value one half member below 1, so that a perfect separation of
-    few sentences is not taken for certainty.
+    Holds for any distribution with n the size of the rarer class, see `rarer_sizes` (van Dantzig
+    1951; Cortes & Mohri 2004). A (1 - A) is kept at its value one half sentence below 1, so that a
+    perfect separation of few sentences is not taken for certainty.
     """
-    members = n_members.astype(np.float64).reshape(-1, 1)
-    edge = 0.5 / (members + 1.0)
+    rarer = n_rarer.astype(np.float64).reshape(-1, 1)
+    edge = 0.5 / (rarer + 1.0)
     inside = np.clip(auroc, edge, 1.0 - edge)
-    return np.asarray(np.sqrt(inside * (1.0 - inside) / members), dtype=np.float64)
+    return np.asarray(np.sqrt(inside * (1.0 - inside) / rarer), dtype=np.float64)
 
 
 def mann_whitney_z(auroc: DoubleArray, n_members: IntArray, ranks: DoubleArray) -> DoubleArray:
@@ -117,21 +117,19 @@ def _ranks_within(ordered: DoubleArray) -> DoubleArray:
 
 
 def auroc_bounds(
-    auroc: DoubleArray, standard_error: DoubleArray, n_members: int
+    auroc: DoubleArray, standard_error: DoubleArray, n_rarer: int
 ) -> tuple[DoubleArray, DoubleArray]:
     """95% bounds of AUROCs of one set, normal on the logit scale.
 
-    Where the standard error vanishes (perfect separation) the bound is that of n1 successes in n1
-    trials (Clopper & Pearson 1934).
+    Perfect separation leaves no standard error; its bound is that of n successes in n trials (n the
+    size of the rarer class; Clopper & Pearson 1934). No lower AUROC gets a higher lower bound than
+    that: near 1, and for few members, the normal bounds alone are far too narrow.
     """
-    edge = float(0.025 ** (1.0 / n_members))
+    edge = float(0.025 ** (1.0 / n_rarer))
     inside = np.clip(auroc, 1e-12, 1.0 - 1e-12)
     reach = _NORMAL_95 * standard_error / (inside * (1.0 - inside))
-    low, high = expit(logit(inside) - reach), expit(logit(inside) + reach)
-    certain = standard_error < 1e-12
-    low = np.where(certain, np.where(auroc > 0.5, edge, 0.0), low)
-    high = np.where(certain, np.where(auroc > 0.5, 1.0, 1.0 - edge), high)
-    return low, high
+    low, high = expit(logit(auroc) - reach), expit(logit(auroc) + reach)
+    return np.minimum(low, edge), np.maximum(high, 1.0 - edge)
 
 
 def enrichment_z(
