@@ -59,7 +59,12 @@ def read_descriptors(path: Path) -> list[Descriptor]:
     try:
         rows = pq.read_table(path).to_pylist()
         return [Descriptor.model_validate(row) for row in rows]
-    except (OSError, pa.ArrowException, ValidationError) as error:
+    except ValidationError as error:
+        raise RunError(
+            f"{path} is no table of descriptors: {error.error_count()} fields of a row do not fit. "
+            "Re-run to rebuild the catalog."
+        ) from error
+    except (OSError, pa.ArrowException) as error:
         raise RunError(f"cannot read {path}: {error}. Re-run to rebuild the catalog.") from error
 
 
@@ -86,6 +91,10 @@ def read_membership(path: Path) -> csr_matrix:
         RunError: the file is missing or damaged.
     """
     try:
-        return csr_matrix(load_npz(path))
+        # Given a path, numpy leaves damaged files open.
+        with path.open("rb") as handle:
+            return csr_matrix(load_npz(handle))
     except _UNREADABLE as error:
-        raise RunError(f"cannot read {path}: {error}. Re-run to rebuild the catalog.") from error
+        raise RunError(
+            f"cannot read {path}: {error or type(error).__name__}. Re-run to rebuild the catalog."
+        ) from error

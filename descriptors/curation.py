@@ -15,7 +15,7 @@ from pydantic import Field
 
 from descriptors.proposer import normalise_phrase, phrase_problem
 from descriptors.records import Descriptor, Group, Proposal, Record
-from indexer.arrays import FloatArray
+from indexer.arrays import FloatArray, IntArray
 from indexer.storage import fingerprint
 
 
@@ -27,6 +27,7 @@ class Rejection(StrEnum):
     SAME_SENTENCES = "same_sentences_as_another_descriptor"
     SAME_PHRASE = "phrase_taken_by_another_descriptor"
     ALTERNATIVE = "another_phrase_of_the_group_was_kept"
+    NO_MEMBERS = "no_sentence_is_near_enough"
 
 
 class CurationSettings(Record):
@@ -53,7 +54,8 @@ class CurationInputs:
         phrase_rows: phrase to row of `phrase_vectors`.
         phrase_vectors: unit vectors of phrases (`n_phrases, n_components`).
         vectors: unit vectors of all sentences (`n_sentences, n_components`).
-        background: unit vectors of sentences drawn from `discover` (`n_background, n_components`).
+        background_rows: rows of `discover` that stand for the corpus (`n_background`); a group is
+            compared with those of them that are not its own.
     """
 
     groups: Sequence[Group]
@@ -61,7 +63,7 @@ class CurationInputs:
     phrase_rows: dict[str, int]
     phrase_vectors: FloatArray
     vectors: FloatArray
-    background: FloatArray
+    background_rows: IntArray
 
 
 def distinct_phrases(proposals: Iterable[Proposal]) -> list[str]:
@@ -114,6 +116,7 @@ class _Curator:
         self._settings = settings
         self._kept_centroids: list[FloatArray] = []
         self._kept_phrases: list[int] = []
+        self._background = self._vectors(inputs.background_rows.tolist())
 
     def curate(self, group: Group, proposals: Sequence[Proposal]) -> list[Descriptor]:
         members = self._vectors(group.rows)
@@ -122,7 +125,8 @@ class _Curator:
         nearest = max((float(centroid @ other) for other in self._kept_centroids), default=-1.0)
         repeated = nearest >= self._settings.same_sentences
         contrast = self._vectors(group.contrast_rows) if group.contrast_rows else None
-        judged = [self._judge(proposal, members, contrast) for proposal in proposals]
+        others = self._background[~np.isin(self._inputs.background_rows, group.rows)]
+        judged = [self._judge(proposal, members, others, contrast) for proposal in proposals]
         best = max((each.retrieval for each in judged), default=0.0)
         # The sort is stable: among phrases that find the group about as well the proposer decides.
         judged.sort(key=lambda each: each.retrieval < best - self._settings.retrieval_margin)
@@ -148,14 +152,19 @@ class _Curator:
         return decided
 
     def _judge(
-        self, proposal: Proposal, members: FloatArray, contrast: FloatArray | None
+        self,
+        proposal: Proposal,
+        members: FloatArray,
+        others: FloatArray,
+        contrast: FloatArray | None,
     ) -> _Judged:
         malformed = phrase_problem(normalise_phrase(proposal.text))
         if malformed is not None:
             return _Judged(proposal, 0.0, malformed)
         vector = self._inputs.phrase_vectors[self._row(proposal)]
         inside = members @ vector
-        finds = separation(inside, self._inputs.background @ vector)
+        # A group that is the whole background cannot be told from it.
+        finds = separation(inside, others @ vector) if len(others) else 0.5
         differs = separation(inside, contrast @ vector) if contrast is not None else finds
         problem = ""
         if finds < self._settings.minimum_group_auroc:
@@ -205,3 +214,21 @@ def curate(inputs: CurationInputs, settings: CurationSettings) -> list[Descripto
     curator = _Curator(inputs, settings)
     decided = [d for group in inputs.groups for d in curator.curate(group, by_group[group.id])]
     return [d for d in decided if d.kept] + [d for d in decided if not d.kept]
+
+
+def without_empty(descriptors: Sequence[Descriptor], n_members: IntArray) -> list[Descriptor]:
+    """Turn down the kept descriptors that hold for no sentence; kept ones come first again.
+
+    Args:
+        descriptors: as `curate` gives them.
+        n_members: sentences of each kept one, in their order (`n_kept`).
+    """
+    catalog = [descriptor for descriptor in descriptors if descriptor.kept]
+    others = [descriptor for descriptor in descriptors if not descriptor.kept]
+    held = [d for d, size in zip(catalog, n_members, strict=True) if size]
+    empty = [
+        d.model_copy(update={"kept": False, "support": (), "reason": Rejection.NO_MEMBERS.value})
+        for d, size in zip(catalog, n_members, strict=True)
+        if not size
+    ]
+    return held + empty + others

@@ -19,6 +19,8 @@ MAP_HEIGHT = 620.0
 _MARGIN = 46.0
 _SMALLEST_RADIUS = 4.0
 _LARGEST_RADIUS = 20.0
+_TINIEST_RADIUS = 3.0
+_ROOMY_BUBBLES = 80
 _CHARACTER_WIDTH = 7.2
 _LINE_HEIGHT = 17.0
 _EXACT_LIMIT = 600
@@ -199,7 +201,7 @@ def bubbles(
             vertical=float(coordinates[index, 1]),
             centre_x=round(_MARGIN + float(coordinates[index, 0]) * (MAP_WIDTH - 2 * _MARGIN), 1),
             centre_y=round(_MARGIN + float(coordinates[index, 1]) * (MAP_HEIGHT - 2 * _MARGIN), 1),
-            radius=_radius(sizes[index], largest_size),
+            radius=_radius(sizes[index], largest_size, len(texts)),
             step=colour_step(counts[index], largest_count),
             label=None,
         )
@@ -214,9 +216,11 @@ def bubbles(
     )
 
 
-def _radius(size: int, largest: int) -> float:
+def _radius(size: int, largest: int, n_bubbles: int) -> float:
     share = math.sqrt(size / largest) if largest else 0.0
-    return round(_SMALLEST_RADIUS + (_LARGEST_RADIUS - _SMALLEST_RADIUS) * share, 1)
+    crowding = min(1.0, math.sqrt(_ROOMY_BUBBLES / n_bubbles))
+    radius = _SMALLEST_RADIUS + (_LARGEST_RADIUS - _SMALLEST_RADIUS) * share
+    return round(max(_TINIEST_RADIUS, radius * crowding), 1)
 
 
 def _place_labels(

@@ -15,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.facets import leading_populations, shared_notes
 from eval.figures import (
     AUROC_AXIS,
     COLOUR_STEPS,
@@ -27,14 +28,16 @@ from eval.figures import (
     colour_step,
 )
 from eval.report_content import HeatMap, ReportContent
-from eval.verdicts import Standing, evaluation_tables, judge
+from eval.report_tables import evaluation_tables
+from eval.verdicts import MINIMUM_NEURONS, Standing, headline_figures, judge_facets
 from indexer.storage import atomic_path
-from neurons.records import AbstentionReason, Tail
+from neurons.records import AbstentionReason, Explanation, Tail
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 HIGHLIGHT_STEPS = 10
+EXAMPLES_NAMED = 4
 MEANING_OF_REASON = {
     AbstentionReason.CONSTANT: (
         "The activation is the same on every sentence, so there is nothing to explain."
@@ -60,6 +63,15 @@ MEANING_OF_PROTOCOL = {
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
+def page_fingerprint() -> str:
+    """A short text that changes with the look of the page, so that old reports are rebuilt."""
+    folder = resources.files("eval").joinpath("templates")
+    digest = hashlib.sha256()
+    for name in sorted(entry.name for entry in folder.iterdir() if entry.is_file()):
+        digest.update(_part(name).encode("utf-8"))
+    return digest.hexdigest()
+
+
 def render_report(content: ReportContent) -> str:
     """The report as an HTML page; the same content gives the same text."""
     style = _part("report.css") + _part("charts.css")
@@ -69,7 +81,10 @@ def render_report(content: ReportContent) -> str:
         .get_template("report.html.j2")
         .render(
             content=content,
-            headline=[judge(figure) for figure in content.headline],
+            examples=_examples(content),
+            verdicts=judge_facets(content.figures),
+            populations=leading_populations(content.figures),
+            headline=headline_figures(content.figures),
             tables=evaluation_tables(content.figures),
             bubbles=_bubbles(content),
             map_legend=colour_legend(
@@ -93,6 +108,14 @@ def write_report(path: Path, content: ReportContent) -> None:
     page = render_report(content)
     with atomic_path(path) as partial:
         partial.write_bytes(page.encode("utf-8"))
+
+
+def _examples(content: ReportContent) -> list[Explanation]:
+    """A few of the best explanations, each with another first descriptor."""
+    first: dict[str, Explanation] = {}
+    for each in content.best:
+        first.setdefault(each.explanation.matches[0].descriptor_id, each.explanation)
+    return list(first.values())[:EXAMPLES_NAMED]
 
 
 def _bubbles(content: ReportContent) -> tuple[Bubble, ...]:
@@ -134,8 +157,10 @@ def _environment() -> Environment:
         largest_cell=_largest_cell,
         map_width=MAP_WIDTH,
         map_height=MAP_HEIGHT,
+        minimum_neurons=MINIMUM_NEURONS,
         meaning_of_reason=MEANING_OF_REASON,
         meaning_of_protocol=MEANING_OF_PROTOCOL,
+        shared_notes=shared_notes,
         standing=Standing,
         tail=Tail,
     )
@@ -152,10 +177,14 @@ def _decimals(number: float | None, places: int = 2) -> str:
 
 
 def _share(part: int, whole: int) -> str:
-    """A percentage of one decimal below ten; a dash where there is no whole."""
+    """A percentage of one decimal below ten, never rounded to none or all; a dash of nothing."""
     if not whole:
         return "–"
     percent = 100.0 * part / whole
+    if 99.5 <= percent < 100:
+        return "> 99 %"
+    if 0 < percent < 0.05:
+        return "< 0.1 %"
     return f"{percent:.0f} %" if percent >= 10 or percent == 0 else f"{percent:.1f} %"
 
 

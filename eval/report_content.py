@@ -151,4 +151,3 @@ class ReportContent:
     best: tuple[ExplainedNeuron, ...]
     abstentions: tuple[AbstentionCount, ...]
     figures: tuple[Figure, ...]
-    headline: tuple[Figure, ...]

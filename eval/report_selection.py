@@ -43,7 +43,7 @@ BEST_NEURONS = 40
 BEST_PER_DESCRIPTOR = 2
 EXEMPLARS_SHOWN = 5
 EXAMPLES_SHOWN = 3
-HEAT_MAP_DESCRIPTORS = 40
+HEAT_MAP_DESCRIPTORS = 25
 LONGEST_SENTENCE = 280
 
 
@@ -60,7 +60,6 @@ class ReportInputs:
         explanations: one for each neuron and tail.
         exemplars: at least those of `best_explanations`.
         figures: everything the evaluation found.
-        headline: the figures of the front page, judged against their controls.
     """
 
     run: RunSummary
@@ -71,7 +70,6 @@ class ReportInputs:
     explanations: Sequence[Explanation]
     exemplars: Sequence[NeuronExemplars]
     figures: Sequence[Figure] = ()
-    headline: Sequence[Figure] = ()
 
 
 def build_content(inputs: ReportInputs) -> ReportContent:
@@ -102,7 +100,6 @@ def build_content(inputs: ReportInputs) -> ReportContent:
         best=_with_exemplars(best_explanations(described), inputs),
         abstentions=tuple(AbstentionCount(reason, reasons[reason]) for reason in AbstentionReason),
         figures=tuple(inputs.figures),
-        headline=tuple(inputs.headline),
     )
 
 

@@ -1,146 +1,221 @@
 """Evaluation figures as tables to read: for the terminal and as markdown.
 
-Figures are grouped by protocol, facet and split. Precision, recall and its ceiling share one row a
-variant and k; every other metric gets a row of its own in a second table, so that none is lost.
-Numbers are rounded here and nowhere else.
+`compact_tables` shows what label recovery found, one row a cutoff; `full_tables` shows every
+figure, one row each. Numbers are rounded here and nowhere else.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from eval.facets import CutoffFigures, FacetPopulation, leading_populations, shared_notes
 from eval.records import Figure
+from eval.variants import Variant
+from eval.verdicts import MINIMUM_NEURONS
+from neurons.records import Tail
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
-_SIDE_BY_SIDE = ("P", "R", "R_ceiling")
 _MISSING = "-"
+_COMPACT_HEADER = ("tau", "k", "P@k", "null", "baseline", "R@k", "ceiling", "n")
+_WIDTHS = {"P@k": 17, "R@k": 17, "n": 5, "reading": 18, "metric": 13, "value": 20}
+"""Columns of several tables stand below each other."""
+
+COMPACT_LEGEND = (
+    "P@k and R@k: precision and recall with 95% intervals over the n neurons that carry at least k "
+    "labels with an AUROC of tau or more. null: shuffled sentences. baseline: the commonest "
+    "descriptors. ceiling: the recall that k descriptors can reach. Fewer than "
+    f"{MINIMUM_NEURONS} neurons are too few to judge."
+)
+_FULL_HEADER = ("reading", "metric", "value", "null", "baseline", "n")
 
 
 @dataclass(frozen=True, slots=True)
 class TextTable:
-    """A table whose cells are the text to show; the first `n_left` columns are words."""
+    """A table whose cells are the text to show; the first `n_left` columns are words.
+
+    `note` is a sentence below it; without rows there is only the note.
+    """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     n_left: int
+    note: str = ""
 
 
-def text_tables(figures: Iterable[Figure]) -> list[TextTable]:
-    """The tables that show every figure once, groups and rows in the order they first appear.
+def compact_tables(figures: Iterable[Figure]) -> list[TextTable]:
+    """Precision and recall of label recovery for each facet and site, negative tails aside.
+
+    Facets without a neuron to judge share a note. Figures of other protocols are in `full_tables`.
 
     Raises:
         ValueError: two figures differ in nothing but their numbers.
     """
-    groups: dict[tuple[str, str, str], list[Figure]] = {}
+    populations = leading_populations(figures)
+    tables = [_compact_table(population) for population in populations if population.cutoffs]
+    silent = shared_notes(each for each in populations if not each.cutoffs)
+    return [*tables, *(TextTable("; ".join(own.facets), (), (), 0, own.note) for own in silent)]
+
+
+def full_tables(figures: Iterable[Figure]) -> list[TextTable]:
+    """Every figure once; figures share a table that share all but their reading and metric.
+
+    Groups and rows come in the order they first appear. Where no neuron qualifies, the group is
+    named in one note a facet, site and tail.
+
+    Raises:
+        ValueError: two figures differ in nothing but their numbers.
+    """
+    populations: dict[_Population, dict[str, list[Figure]]] = {}
     for figure in figures:
-        groups.setdefault((figure.protocol, figure.facet, figure.split), []).append(figure)
+        variant = Variant.parse(figure.variant)
+        population = _Population(
+            figure.protocol, figure.facet, figure.split, variant.site, variant.tail
+        )
+        cutoff = _cutoff_words(variant.tau, figure.k)
+        populations.setdefault(population, {}).setdefault(cutoff, []).append(figure)
     tables = []
-    for group in groups.values():
-        beside = [figure for figure in group if figure.metric in _SIDE_BY_SIDE]
-        others = [figure for figure in group if figure.metric not in _SIDE_BY_SIDE]
-        if beside:
-            tables.append(_retrieval_table(beside))
-        if others:
-            tables.append(_metric_table(others))
+    for population, groups in populations.items():
+        empty = [cutoff for cutoff, group in groups.items() if not any(each.n for each in group)]
+        tables += [
+            _full_table(f"{population.title}{cutoff and f', {cutoff}'}", group)
+            for cutoff, group in groups.items()
+            if cutoff not in empty
+        ]
+        if empty:
+            note = " at ".join(["no neuron qualifies", *filter(None, ["; ".join(empty)])])
+            tables.append(TextTable(population.title, (), (), 0, note))
     return tables
 
 
-def terminal_tables(figures: Iterable[Figure]) -> list[Table]:
-    """The tables for a rich console, see `text_tables`; cells are plain text, never markup."""
+def terminal_tables(tables: Iterable[TextTable]) -> list[Group]:
+    """The tables for a rich console, under their titles; cells are plain text, never markup."""
+    from rich.console import Group
     from rich.table import Table
     from rich.text import Text
 
     shown = []
-    for table in text_tables(figures):
-        drawn = Table(title=Text(table.title))
-        for column, name in enumerate(table.header):
-            drawn.add_column(Text(name), justify="left" if column < table.n_left else "right")
-        for row in table.rows:
-            drawn.add_row(*(Text(cell) for cell in row))
-        shown.append(drawn)
+    for table in tables:
+        parts: list[Text | Table] = [Text(table.title, style="bold")]
+        if table.rows:
+            drawn = Table(box=None, pad_edge=False)
+            for column, name in enumerate(table.header):
+                side: Literal["left", "right"] = "left" if column < table.n_left else "right"
+                width = _WIDTHS.get(name)
+                drawn.add_column(Text(name), justify=side, overflow="fold", min_width=width)
+            for row in table.rows:
+                drawn.add_row(*(Text(cell) for cell in row))
+            parts.append(drawn)
+        if table.note:
+            parts.append(Text(table.note))
+        shown.append(Group(*parts))
     return shown
 
 
 def markdown_table(figures: Iterable[Figure]) -> str:
-    """The tables as markdown text, see `text_tables`; empty without figures."""
-    return "\n".join(_markdown(table) for table in text_tables(figures))
+    """All figures as markdown text, see `full_tables`; empty without figures."""
+    return "\n".join(_markdown(table) for table in full_tables(figures))
 
 
-def _retrieval_table(figures: Sequence[Figure]) -> TextTable:
-    rows: dict[tuple[str, int | None], dict[str, Figure]] = {}
-    for figure in figures:
-        row = rows.setdefault((figure.variant, figure.k), {})
-        if figure.metric in row:
-            raise ValueError(
-                f"{figure.protocol} {figure.variant!r} has {figure.metric} twice for k={figure.k}, "
-                f"facet {figure.facet!r}, split {figure.split!r}"
-            )
-        row[figure.metric] = figure
+@dataclass(frozen=True, slots=True)
+class _Population:
+    protocol: str
+    facet: str
+    split: str
+    site: str
+    tail: Tail | None
+
+    @property
+    def title(self) -> str:
+        named = (
+            ("facet", self.facet),
+            ("split", self.split),
+            ("site", self.site),
+            ("tail", self.tail or ""),
+        )
+        return ", ".join([self.protocol, *(f"{name} {part}" for name, part in named if part)])
+
+
+def _compact_table(population: FacetPopulation) -> TextTable:
+    labels = population.labels
+    judged = "" if labels is None else f": {labels.value:.0f} of {labels.n} labels judged"
     return TextTable(
-        title=_title(figures[0]),
-        header=(
-            *("variant", "k", "P", "P null", "P baseline"),
-            *("R", "R null", "R baseline", "R ceiling", "n"),
-        ),
-        rows=tuple(
-            (
-                variant,
-                _whole(k),
-                *_measured(row.get("P")),
-                *_measured(row.get("R")),
-                _measured(row.get("R_ceiling"))[0],
-                " / ".join(dict.fromkeys(str(figure.n) for figure in row.values())),
-            )
-            for (variant, k), row in rows.items()
-        ),
-        n_left=1,
+        title=f"{', '.join(filter(None, (population.shown_facet, population.site)))}{judged}",
+        header=_COMPACT_HEADER,
+        rows=tuple(_compact_row(cutoff) for cutoff in population.cutoffs),
+        n_left=0,
     )
 
 
-def _metric_table(figures: Sequence[Figure]) -> TextTable:
+def _compact_row(figures: CutoffFigures) -> tuple[str, ...]:
+    precision = figures.precision.figure
+    ceiling = figures.ceiling
+    return (
+        f"{figures.cutoff.tau:g}",
+        str(figures.cutoff.k),
+        _estimate(precision, 2),
+        _rounded(precision.null, 2),
+        _rounded(precision.baseline, 2),
+        _estimate(figures.recall.figure, 2),
+        _rounded(None if ceiling is None else ceiling.value, 2),
+        str(figures.n),
+    )
+
+
+def _full_table(title: str, figures: Sequence[Figure]) -> TextTable:
+    rows: dict[tuple[str, str], Figure] = {}
+    for figure in figures:
+        place = (Variant.parse(figure.variant).reading or "headline", figure.metric)
+        if place in rows:
+            raise ValueError(f"{title}: {figure.variant!r} has {figure.metric} twice")
+        rows[place] = figure
     return TextTable(
-        title=_title(figures[0]),
-        header=("variant", "metric", "k", "value", "null", "baseline", "n"),
+        title=title,
+        header=_FULL_HEADER,
         rows=tuple(
-            (figure.variant, figure.metric, _whole(figure.k), *_measured(figure), str(figure.n))
-            for figure in figures
+            (
+                *place,
+                _estimate(figure, 3),
+                _rounded(figure.null, 3),
+                _rounded(figure.baseline, 3),
+                str(figure.n),
+            )
+            for place, figure in rows.items()
         ),
         n_left=2,
     )
 
 
-def _title(figure: Figure) -> str:
-    facet = f", facet {figure.facet}" if figure.facet else ""
-    return f"{figure.protocol}{facet}, split {figure.split}"
+def _cutoff_words(tau: float | None, k: int | None) -> str:
+    parts = ("" if tau is None else f"tau {tau:g}", "" if k is None else f"k {k}")
+    return ", ".join(part for part in parts if part)
 
 
-def _measured(figure: Figure | None) -> tuple[str, ...]:
-    """The value with its interval, the null and the baseline."""
-    if figure is None:
-        return (_MISSING, _MISSING, _MISSING)
-    value = _rounded(figure.value)
-    if figure.ci_low is not None or figure.ci_high is not None:
-        value = f"{value} [{_rounded(figure.ci_low)}, {_rounded(figure.ci_high)}]"
-    return (value, _rounded(figure.null), _rounded(figure.baseline))
+def _estimate(figure: Figure, places: int) -> str:
+    value = _rounded(figure.value, places)
+    if figure.ci_low is None and figure.ci_high is None:
+        return value
+    return f"{value} [{_rounded(figure.ci_low, places)}, {_rounded(figure.ci_high, places)}]"
 
 
-def _rounded(number: float | None) -> str:
-    return _MISSING if number is None else f"{number:.3f}"
-
-
-def _whole(number: int | None) -> str:
-    return _MISSING if number is None else str(number)
+def _rounded(number: float | None, places: int) -> str:
+    return _MISSING if number is None else f"{number:.{places}f}"
 
 
 def _markdown(table: TextTable) -> str:
-    rules = ["---" if column < table.n_left else "---:" for column in range(len(table.header))]
-    lines = [_markdown_row(cells) for cells in (table.header, rules, *table.rows)]
-    return "\n".join([f"**{_markdown_text(table.title)}**", "", *lines, ""])
+    lines = [f"**{_markdown_text(table.title)}**", ""]
+    if table.rows:
+        rules = ["---" if column < table.n_left else "---:" for column in range(len(table.header))]
+        lines += [_markdown_row(table.header), f"| {' | '.join(rules)} |"]
+        lines += [_markdown_row(row) for row in table.rows]
+        lines.append("")
+    if table.note:
+        lines += [_markdown_text(table.note), ""]
+    return "\n".join(lines)
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

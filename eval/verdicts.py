@@ -1,30 +1,27 @@
-"""Figures set out for reading: does a figure clear its controls, and which belong together."""
+"""Does a figure clear its controls? Said of single figures and of each facet's headline."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from eval.facets import CutoffFigures, FacetPopulation, leading_populations
 from eval.records import Figure
+
+MINIMUM_NEURONS = 30
+"""A headline over fewer neurons is too uncertain to be called a success or a failure."""
 
 _METRIC_WORDS = {
     "P": "precision",
     "R": "recall",
     "R_ceiling": "reachable recall",
     "gold_labels": "gold labels per neuron",
+    "judged_labels": "labels judged",
     "described": "neurons described",
     "coverage": "neurons described",
 }
-_UNCUT_METRICS = {"gold_labels", "described", "coverage"}
-_VARIANT_WORDS = {
-    "": "all neurons that qualify",
-    "described": "described neurons only",
-    "contained": "second reading of meaning",
-    "random_descriptors": "random descriptors",
-    "upper_bound": "true labels as descriptors",
-    "every_neuron": "every neuron",
-}
+_UNCUT_METRICS = {"gold_labels", "judged_labels", "described", "coverage"}
 
 
 class Standing(StrEnum):
@@ -32,7 +29,11 @@ class Standing(StrEnum):
 
     CLEARS = "clears its controls"
     FAILS = "does not clear its controls"
+    TOO_FEW = "too few neurons to judge"
     UNDECIDED = "cannot be compared with controls"
+
+
+_WORST_FIRST = (Standing.TOO_FEW, Standing.FAILS, Standing.UNDECIDED, Standing.CLEARS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,48 @@ class Headline:
         return figure_name(self.figure)
 
 
+@dataclass(frozen=True, slots=True)
+class FacetVerdict:
+    """Precision and recall of a facet's headline, judged together: the worse one counts."""
+
+    population: FacetPopulation
+    figures: CutoffFigures
+    precision: Headline
+    recall: Headline
+
+    @property
+    def decisive(self) -> Headline:
+        """The headline with the worse standing, precision among equals."""
+        return min(
+            (self.precision, self.recall), key=lambda each: _WORST_FIRST.index(each.standing)
+        )
+
+    @property
+    def standing(self) -> Standing:
+        """Cleared only if both are."""
+        return self.decisive.standing
+
+    @property
+    def narrower(self) -> Figure | None:
+        """Precision that counts narrower descriptors, where that clears its controls."""
+        contained = self.figures.precision.contained
+        if contained is None or judge(contained).standing is not Standing.CLEARS:
+            return None
+        return contained
+
+
 def judge(figure: Figure) -> Headline:
     """Say whether a figure's interval lies wholly above its null and its baseline.
 
-    A figure without a value, an interval or any control is undecided, never passed.
+    A figure without a value, an interval or any control is undecided, and one over fewer than
+    `MINIMUM_NEURONS` neurons is not judged; neither is ever passed.
     """
     name = figure_name(figure)
     if figure.value is None:
         return Headline(figure, Standing.UNDECIDED, f"{name} is undefined here (n = {figure.n}).")
+    if figure.n < MINIMUM_NEURONS:
+        reason = f"{name} averages over {figure.n} neurons, fewer than {MINIMUM_NEURONS}."
+        return Headline(figure, Standing.TOO_FEW, reason)
     controls = {"null": figure.null, "baseline": figure.baseline}
     known = {label: value for label, value in controls.items() if value is not None}
     if figure.ci_low is None or not known:
@@ -71,69 +106,35 @@ def judge(figure: Figure) -> Headline:
     return Headline(figure, Standing.CLEARS, reason)
 
 
-def headline_figures(
-    figures: Iterable[Figure], *, tau: float = 0.9, k: int = 2
-) -> tuple[Figure, ...]:
-    """Precision and recall of label recovery at one tau and k, of every facet."""
-    return tuple(
-        figure
-        for figure in figures
-        if figure.protocol == "label_recovery"
-        and figure.variant == f"tau={tau:g}"
-        and figure.metric in {"P", "R"}
-        and figure.k == k
-    )
+def judge_facets(figures: Iterable[Figure]) -> tuple[FacetVerdict, ...]:
+    """The verdict on each facet and site that has a headline, negative tails aside.
 
-
-@dataclass(frozen=True, slots=True)
-class FigureRow:
-    """A line of an evaluation table."""
-
-    name: str
-    variant: str
-    figure: Figure
-
-
-@dataclass(frozen=True, slots=True)
-class FigureGroup:
-    """The lines that share tau and k; `heading` is empty where there is neither."""
-
-    heading: str
-    rows: tuple[FigureRow, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EvaluationTable:
-    """The figures of one protocol and facet."""
-
-    protocol: str
-    facet: str
-    groups: tuple[FigureGroup, ...]
-
-    @property
-    def n_figures(self) -> int:
-        """How many lines the table has."""
-        return sum(len(group.rows) for group in self.groups)
-
-
-def evaluation_tables(figures: Sequence[Figure]) -> tuple[EvaluationTable, ...]:
-    """Group figures by protocol and facet, then by tau and k, each in order of appearance."""
-    tables: dict[tuple[str, str], dict[str, list[FigureRow]]] = {}
-    for figure in figures:
-        groups = tables.setdefault((figure.protocol, figure.facet), {})
-        tau, variant = _split_variant(figure.variant)
-        cutoffs = (f"τ = {tau}" if tau else "", "" if figure.k is None else f"k = {figure.k}")
-        heading = ", ".join(cutoff for cutoff in cutoffs if cutoff)
-        groups.setdefault(heading, []).append(
-            FigureRow(figure_name(figure), _variant_words(variant), figure)
+    Those that rest on too few neurons come last.
+    """
+    verdicts = [
+        FacetVerdict(
+            population,
+            headline,
+            judge(headline.precision.figure),
+            judge(headline.recall.figure),
         )
+        for population in leading_populations(figures)
+        if (headline := population.headline) is not None
+    ]
+    return tuple(sorted(verdicts, key=lambda each: each.standing is Standing.TOO_FEW))
+
+
+def headline_figures(figures: Iterable[Figure]) -> tuple[Figure, ...]:
+    """Precision and recall of label recovery to lead with, of every facet and site that has any.
+
+    At tau 0.9 and k = 2, or where no neuron qualifies there, at tau 0.8 and k = 1; see
+    `eval.facets`.
+    """
     return tuple(
-        EvaluationTable(
-            protocol,
-            facet,
-            tuple(FigureGroup(heading, tuple(rows)) for heading, rows in groups.items()),
-        )
-        for (protocol, facet), groups in tables.items()
+        compared.figure
+        for population in leading_populations(figures)
+        if (headline := population.headline) is not None
+        for compared in (headline.precision, headline.recall)
     )
 
 
@@ -143,14 +144,3 @@ def figure_name(figure: Figure) -> str:
     if figure.k is None or figure.metric in _UNCUT_METRICS:
         return words
     return f"{words}@{figure.k}"
-
-
-def _variant_words(variant: str) -> str:
-    return _VARIANT_WORDS.get(variant, variant.replace("_", " "))
-
-
-def _split_variant(variant: str) -> tuple[str, str]:
-    first, _, rest = variant.partition(" ")
-    if first.startswith("tau="):
-        return first.removeprefix("tau="), rest
-    return "", variant

@@ -80,12 +80,13 @@ class Whitening:
 
     def save(self, path: Path) -> None:
         """Write the map as safetensors, atomically."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
+        tensors = {"mean": self.mean, "projection": np.ascontiguousarray(self.projection)}
+        # `save_file` leaves a hidden file behind when it is killed and raises no OSError on a full
+        # disk.
         with atomic_path(path) as partial:
-            save_file(
-                {"mean": self.mean, "projection": np.ascontiguousarray(self.projection)}, partial
-            )
+            partial.write_bytes(save(tensors))
 
     @classmethod
     def load(cls, path: Path) -> Whitening:

@@ -62,12 +62,10 @@ def indicator(membership: csr_matrix) -> csr_matrix:
 
     A stored score of 0 is a member too, and a sentence stored twice in a set is one member.
     """
-    ones = type(membership)(
-        (np.ones(membership.nnz), membership.indices, membership.indptr), membership.shape, copy=True
-    )
-    ones.sum_duplicates()
-    ones.data[:] = 1.0
-    return ones
+    sets = membership.astype(np.float64)
+    sets.sum_duplicates()
+    sets.data[:] = 1.0
+    return sets
 
 
 def set_sizes(membership: csr_matrix) -> IntArray:

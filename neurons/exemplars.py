@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from indexer.arrays import IntArray
-from indexer.errors import RunError
+from indexer.errors import InputError, RunError
 from indexer.storage import atomic_path
 from neurons.records import Exemplar, NeuronExemplars, NeuronId, Tail, TokenActivation
 
@@ -33,8 +33,18 @@ class NeuronTail:
 
 
 def top_rows(store: ActivationStore, tail: NeuronTail, rows: IntArray, limit: int) -> IntArray:
-    """The rows on which a tail is most active, strongest first, ties in row order."""
+    """The rows on which a tail is most active, strongest first, ties in the order of `rows`.
+
+    Raises:
+        InputError: the layer site has fewer units.
+        RunError: the layer site is not stored.
+    """
     array = store.array(tail.neuron.layer_site)
+    if not 0 <= tail.neuron.unit < array.shape[1]:
+        raise InputError(
+            f"{tail.neuron} does not exist: {tail.neuron.layer_site} has {array.shape[1]} units, "
+            f"0 to {array.shape[1] - 1}"
+        )
     values = np.asarray(array[:, tail.neuron.unit], dtype=np.float32)[rows]
     towards = values if tail.tail is Tail.POSITIVE else -values
     return rows[np.argsort(-towards, kind="stable")[:limit]]
@@ -48,13 +58,16 @@ def find_exemplars(
     rows: IntArray,
     limit: int,
 ) -> list[NeuronExemplars]:
-    """The most activating sentences of each tail among `rows`, with their token activations."""
+    """The most activating sentences of each tail among `rows`, with their token activations.
+
+    Raises:
+        InputError: a layer site has not the unit that is asked for.
+        RunError: a layer site is not stored.
+    """
     from neurons.tokens import token_activations
 
     chosen = [top_rows(store, tail, rows, limit) for tail in tails]
     wanted = np.unique(np.concatenate([np.empty(0, np.int64), *chosen]))
-    if not len(wanted):
-        return []
     read = token_activations(subject, list(texts.texts_at(wanted)), [tail.neuron for tail in tails])
     place = {int(row): number for number, row in enumerate(wanted)}
     return [
@@ -82,7 +95,11 @@ def _exemplar(
 
 
 def write_exemplars(path: Path, exemplars: Sequence[NeuronExemplars]) -> None:
-    """Write one JSON line per tail."""
+    """Write one JSON line per tail.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
     with atomic_path(path) as partial, partial.open("w", encoding="utf-8") as handle:
         handle.writelines(each.model_dump_json() + "\n" for each in exemplars)
 
@@ -96,5 +113,5 @@ def read_exemplars(path: Path) -> list[NeuronExemplars]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
         return [NeuronExemplars.model_validate_json(line) for line in lines]
-    except (OSError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise RunError(f"cannot read {path}: {error}. Re-run to rebuild it.") from error

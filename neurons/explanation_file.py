@@ -80,7 +80,13 @@ def write_explanations(
         matches: what `match` found.
         neurons: address of each column that was matched.
         descriptors: id and text of each membership row.
+
+    Raises:
+        ValueError: other neurons were matched than are named.
+        RunError: the file cannot be written.
     """
+    if len(neurons) != len(matches.constant):
+        raise ValueError(f"{len(matches.constant)} neurons were matched, {len(neurons)} are named")
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -111,13 +117,13 @@ def read_explanations(path: Path) -> list[Explanation]:
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowException) as error:
+        rows = pq.read_table(path, partitioning=None).to_pylist()
+        return [
+            _explanation(neuron, tail, list(own))
+            for (neuron, tail), own in groupby(rows, lambda row: (row["neuron"], row["tail"]))
+        ]
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}. Re-run to rebuild it.") from error
-    return [
-        _explanation(neuron, tail, list(own))
-        for (neuron, tail), own in groupby(rows, lambda row: (row["neuron"], row["tail"]))
-    ]
 
 
 def _explanation(neuron: str, tail: str, rows: list[dict[str, Any]]) -> Explanation:

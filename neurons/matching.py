@@ -74,7 +74,8 @@ class Matches:
 
     `neuron` counts over all blocks, `tail` is a position in `TAILS`, `rank` counts from 1,
     `descriptor` is a membership row. `beats_null`, `strong_enough` and `constant` say for each tail
-    (`n_neurons, 2`) what its candidates reached, so that an abstention can be given its reason.
+    (`n_neurons, 2`) what its candidates reached, so that an abstention can be given its reason; a
+    tail whose matches all have too large a q does not beat the null.
     """
 
     neuron: IntArray
@@ -146,7 +147,11 @@ class Matcher:
         z = _joined([part.z for part in parts])
         q = self._histogram.q_values(z) if len(z) else z
         order = np.lexsort((_joined([part.place for part in parts]), tail, neuron))
-        kept = order[q[order] <= self._settings.false_discovery_rate]
+        significant = q <= self._settings.false_discovery_rate
+        kept = order[significant[order]]
+        beats_null = self._per_tail([(a.beats_null, b.beats_null) for a, b in self._blocks])
+        beats_null[neuron, tail] = False
+        beats_null[neuron[kept], tail[kept]] = True
         constant = np.concatenate(self._constant)
         return Matches(
             neuron=neuron[kept],
@@ -158,7 +163,7 @@ class Matcher:
             ci_high=_joined([part.ci_high for part in parts])[kept],
             q=q[kept],
             exemplar_z=_joined([part.exemplar_z for part in parts])[kept],
-            beats_null=self._per_tail([(a.beats_null, b.beats_null) for a, b in self._blocks]),
+            beats_null=beats_null,
             strong_enough=self._per_tail(
                 [(a.strong_enough, b.strong_enough) for a, b in self._blocks]
             ),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Statistic = Callable[[DoubleArray, IntArray], DoubleArray]
 
 _FEWEST_EXCHANGED = 5
+_STREAM = 1
 
 
 class NullThresholds(BaseModel):
@@ -35,7 +36,7 @@ def permuted_rows(documents: IntArray, generator: np.random.Generator) -> IntArr
     Position i is dealt the sentence at the i-th place of the answer. Sentences of one document
     resemble each other; a permutation that tears them apart would make the null too narrow. So
     documents trade places with documents of the same size, wherever their sentences stand; sizes
-    with fewer than 5 documents are pooled with the next larger ones.
+    with fewer than 5 documents are pooled with their neighbours.
     """
     _, of_sentence, sizes = np.unique(documents, return_inverse=True, return_counts=True)
     shuffled = generator.permutation(len(sizes))
@@ -77,6 +78,9 @@ def null_thresholds(
 ) -> NullThresholds:
     """Quantiles of a statistic when activations belong to other documents.
 
+    Constant neurons fit nothing and would lower the quantiles, so they are left out. Without sets,
+    or without neurons that vary, nothing can be judged and nothing exceeds the thresholds.
+
     Args:
         sample: activations of some neurons (`n_sentences, n_sampled`).
         sets: memberships of discover and of validation (`n_sets, n_rows`).
@@ -87,10 +91,13 @@ def null_thresholds(
         quantile: of the largest statistic of a tail on discover, and of all on validation.
         seed: of the permutations.
     """
-    if not sets[0].shape[0]:
+    fitted = sample[rows[0]]
+    varying = (fitted != fitted[:1]).any(axis=0)
+    if not sets[0].shape[0] or not varying.any():
         return NullThresholds(discover=1.0, validation=1.0)
-    generator = np.random.default_rng(seed)
-    ranks = [average_ranks(sample[own]) for own in rows]
+    # A stream of its own: a control that shuffles with the same seed would be shuffled back.
+    generator = np.random.default_rng([seed, _STREAM])
+    ranks = [average_ranks(sample[own][:, varying]) for own in rows]
     largest, single = [], []
     for _ in range(repeats):
         values = [

@@ -70,7 +70,7 @@ class SplitRanks:
     @property
     def constant(self) -> NDArray[np.bool_]:
         """Which units have one activation for all discover sentences (`n_units`)."""
-        return np.asarray(np.ptp(self.discover, axis=0) == 0.0)
+        return np.asarray((self.discover == self.discover[:1]).all(axis=0))
 
 
 def block_units(n_sentences: int) -> int:

@@ -1,27 +1,24 @@
-"""Stages from the corpus to the catalog: read, embed, index, propose, curate."""
+"""Stages from the sentences to the catalog: embed, index, propose, curate."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from descriptors.records import Group, Proposal, Split
 from indexer.arrays import FloatArray, IntArray
+from service.corpus_stage import CORPUS as CORPUS
+from service.corpus_stage import CorpusStage
 from service.proposal_files import read_groups, read_proposals, write_groups, write_proposals
 
 if TYPE_CHECKING:
-    from descriptors.corpus import Corpus
+    from descriptors.proposer import Proposer
     from indexer.encoder import SentenceEncoder
     from indexer.index import VectorIndex
     from indexer.whitening import Whitening
-    from service.run_directory import RunDirectory
-    from service.settings import RunSettings
 
-CORPUS = "corpus.parquet"
 EMBEDDINGS = "index/embeddings.npy"
 WHITENING = "index/whitening.safetensors"
 VECTORS = "index/vectors.npy"
@@ -36,24 +33,13 @@ _BACKGROUND = 4096
 _WINDOW = 8192
 
 
-class CatalogStages:
+class CatalogStages(CorpusStage):
     """The first half of a run; what a stage needs is loaded when it is first asked for."""
 
-    def __init__(self, run: RunDirectory, settings: RunSettings, progress: bool) -> None:
-        self.run = run
-        self.settings = settings
-        self.progress = progress
-
-    def outputs(self, name: str) -> dict[str, str]:
-        """Fingerprints of the files that a finished stage wrote."""
-        return self.run.stages()[name].outputs
-
-    @cached_property
-    def corpus(self) -> Corpus:
-        """The sentences of the run, without labels."""
-        from descriptors.corpus import read_corpus
-
-        return read_corpus(self.run.path / CORPUS)
+    def prepare(self) -> None:
+        """Load the encoder and the proposers besides what the corpus stage prepares."""
+        _ = self.encoder, self.proposers
+        super().prepare()
 
     @cached_property
     def encoder(self) -> SentenceEncoder:
@@ -84,29 +70,13 @@ class CatalogStages:
 
         return VectorIndex.load(self.run.path / "index")
 
-    def rows(self, split: Split) -> IntArray:
-        """The rows of one split."""
-        return self.corpus.rows(split)
+    @cached_property
+    def proposers(self) -> tuple[Proposer, ...]:
+        """What suggests descriptors."""
+        from descriptors.proposer import ProposerContext, create_proposer
 
-    def read(self) -> None:
-        """Corpus in: `corpus.parquet`."""
-        from descriptors.ingest import ingest
-        from descriptors.sample import resolve_source
-
-        source = resolve_source(self.settings.corpus)
-        reading = self.settings.reading
-
-        def action() -> Any:
-            report = ingest(source, self.run.path / CORPUS, reading)
-            # Where the package is installed is no property of the run.
-            return {**report.model_dump(mode="json"), "source": self.settings.corpus}
-
-        inputs = {
-            "corpus": self.settings.corpus,
-            "content": _content_fingerprint(source),
-            "reading": reading.model_dump(mode="json"),
-        }
-        self.run.stage("corpus", inputs, [CORPUS], action)
+        context = ProposerContext(encoder=self.encoder)
+        return tuple(create_proposer(spec, context) for spec in self.settings.proposers)
 
     def embed(self) -> None:
         """`index/embeddings.npy`."""
@@ -122,7 +92,7 @@ class CatalogStages:
             )
             return {"dimension": report.dimension, "truncated_sentences": report.n_truncated}
 
-        inputs = {"encoder": self.encoder.fingerprint, "corpus": self.outputs("corpus")}
+        inputs = {"encoder": self.encoder.fingerprint, "corpus": self.corpus.fingerprint}
         self.run.stage("embed", inputs, [EMBEDDINGS], action)
 
     def build_index(self) -> None:
@@ -130,7 +100,7 @@ class CatalogStages:
         grouping = self.settings.grouping
         inputs = {
             "embeddings": self.outputs("embed"),
-            "corpus": self.outputs("corpus"),
+            "corpus": self.corpus.fingerprint,
             "n_components": grouping.n_components,
             "power": grouping.whitening_power,
             "seed": self.settings.seed,
@@ -166,22 +136,16 @@ class CatalogStages:
 
     def propose(self) -> None:
         """Groups of sentences, and what the proposers call them."""
-        proposers = [self._proposer(spec) for spec in self.settings.proposers]
         inputs = {
             "vectors": self.outputs("index"),
-            "corpus": self.outputs("corpus"),
+            "corpus": self.corpus.fingerprint,
             "grouping": self.settings.grouping.model_dump(mode="json"),
-            "proposers": [proposer.fingerprint for proposer in proposers],
+            "proposers": [proposer.fingerprint for proposer in self.proposers],
             "seed": self.settings.seed,
         }
-        self.run.stage("propose", inputs, [GROUPS, PROPOSALS], lambda: self._propose(proposers))
+        self.run.stage("propose", inputs, [GROUPS, PROPOSALS], self._propose)
 
-    def _proposer(self, spec: str) -> Any:
-        from descriptors.proposer import ProposerContext, create_proposer
-
-        return create_proposer(spec, ProposerContext(encoder=self.encoder))
-
-    def _propose(self, proposers: Sequence[Any]) -> Any:
+    def _propose(self) -> Any:
         from collections import Counter
 
         from descriptors.groups import form_groups
@@ -196,7 +160,7 @@ class CatalogStages:
         texts = [self._group_texts(group) for group in grouping.groups]
         proposals: list[Proposal] = []
         rejected: Counter[str] = Counter()
-        for proposer in proposers:
+        for proposer in self.proposers:
             for batch in proposer.propose(texts, progress=self.progress):
                 proposals += batch.proposals
                 for count in batch.rejected:
@@ -235,7 +199,7 @@ class CatalogStages:
 
     def _build_catalog(self) -> Any:
         from descriptors.catalog import kept, rejections, write_descriptors, write_membership
-        from descriptors.curation import CurationInputs, curate, distinct_phrases
+        from descriptors.curation import CurationInputs, curate, distinct_phrases, without_empty
         from descriptors.membership import build_membership
 
         groups = read_groups(self.run.path / GROUPS)
@@ -250,7 +214,7 @@ class CatalogStages:
             phrase_rows=phrase_rows,
             phrase_vectors=phrase_vectors,
             vectors=self.vectors,
-            background=np.asarray(self.vectors[background], dtype=np.float32),
+            background_rows=background,
         )
         descriptors = curate(inputs, self.settings.curation)
         catalog = kept(descriptors)
@@ -262,11 +226,14 @@ class CatalogStages:
             background,
             self.settings.membership,
         )
+        sizes = np.diff(membership.indptr)
+        descriptors = without_empty(descriptors, sizes)
+        membership = membership[np.flatnonzero(sizes)]
         write_descriptors(self.run.path / DESCRIPTORS, descriptors)
         write_membership(self.run.path / MEMBERSHIP, membership)
-        sizes = np.diff(membership.indptr)
+        sizes = sizes[sizes > 0]
         return {
-            "kept": len(catalog),
+            "kept": len(sizes),
             "rejections": rejections(descriptors),
             "median_members": float(np.median(sizes)) if len(sizes) else None,
             "sentences_with_a_descriptor": int((membership.getnnz(axis=0) > 0).sum()),
@@ -279,11 +246,3 @@ class CatalogStages:
             return rows
         generator = np.random.default_rng(self.settings.seed)
         return np.sort(generator.choice(rows, _BACKGROUND, replace=False))
-
-
-def _content_fingerprint(source: str) -> str:
-    from indexer.storage import file_fingerprint
-
-    path = Path(source)
-    # A hub data set has no file here; its name is all that is known before it is read.
-    return file_fingerprint(path) if path.is_file() else source

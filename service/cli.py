@@ -149,8 +149,17 @@ def explain(
 
 @app.command()
 @flattened
-def evaluate(run: RunArgument, output: OutputOptions) -> None:
-    """Evaluate a finished run again."""
+def evaluate(
+    run: RunArgument,
+    output: OutputOptions,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Show every figure; --json always holds them all.")
+    ] = False,
+) -> None:
+    """Evaluate a finished run again.
+
+    Shows precision and recall of label recovery by facet and site.
+    """
     from service.pipeline import evaluate_run
 
     with _work(output):
@@ -160,7 +169,7 @@ def evaluate(run: RunArgument, output: OutputOptions) -> None:
         return
     from service.terminal import show_figures
 
-    show_figures(figures)
+    show_figures(figures, everything=everything)
 
 
 @app.command()

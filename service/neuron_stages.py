@@ -29,6 +29,14 @@ _EXEMPLARS_SHOWN = 5
 class NeuronStages(CatalogStages):
     """The second half of a run."""
 
+    def prepare_neurons(self) -> None:
+        """Load the subject model.
+
+        Raises:
+            InputError: it cannot be used.
+        """
+        _ = self.subject
+
     @cached_property
     def subject(self) -> SubjectModel:
         """The model whose neurons are explained."""
@@ -75,7 +83,7 @@ class NeuronStages(CatalogStages):
         """`activations/`."""
         inputs = {
             "model": self.subject.fingerprint,
-            "corpus": self.outputs("corpus"),
+            "corpus": self.corpus.fingerprint,
             "extraction": self.settings.extraction.model_dump(mode="json"),
         }
         self.run.stage("extract", inputs, [ACTIVATIONS], lambda: self._extract(inputs))
@@ -101,7 +109,7 @@ class NeuronStages(CatalogStages):
         inputs = {
             "activations": self.outputs("extract"),
             "catalog": self.outputs("catalog"),
-            "corpus": self.outputs("corpus"),
+            "corpus": self.corpus.fingerprint,
             "matching": self.settings.matching.model_dump(mode="json"),
             "seed": self.settings.seed,
         }

@@ -213,7 +213,9 @@ def _parameters(group: type[Any]) -> list[inspect.Parameter]:
 def _complaints(errors: list[Any]) -> list[str]:
     """One sentence a wrong setting, under the name of its option."""
     complaints = []
-    for error in errors:
+    # A list whose items were all refused is also called too short, which says nothing new.
+    telling = [error for error in errors if error["type"] != "too_short"] or errors
+    for error in telling:
         # Places in a list and kinds of a union are not part of a setting's name.
         names = [part for part in error["loc"] if isinstance(part, str)]
         setting = ".".join(names)

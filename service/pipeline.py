@@ -64,9 +64,14 @@ def run_pipeline(
     if until is not None and until not in STAGES:
         raise ValueError(f"{until!r} is no stage; stages are {', '.join(STAGES)}")
     last = STAGES.index(until) if until else len(STAGES) - 1
+    told = settings.model_dump(mode="json")
     with _writing(out) as run:
-        run.begin(settings.model_dump(mode="json"), update=update)
+        run.check(told, update=update)
         stages = ReportStage(run, settings, progress)
+        if last >= STAGES.index("extract"):
+            stages.prepare_neurons()
+        stages.prepare()
+        run.begin(told, update=update)
         actions = (
             stages.read,
             stages.embed,
@@ -97,6 +102,7 @@ def evaluate_run(out: Path, *, progress: bool = False) -> list[Figure]:
     from eval.evaluation_file import read_evaluation
 
     with _finished(out, progress) as stages:
+        stages.run.forget("evaluate", "report")
         stages.evaluate()
         stages.report()
     return read_evaluation(out)
@@ -110,6 +116,7 @@ def report_run(out: Path) -> Path:
         RunError: the run is not complete or damaged.
     """
     with _finished(out, progress=False) as stages:
+        stages.run.forget("report")
         stages.report()
     return out / REPORT
 
@@ -143,7 +150,9 @@ def _finished(out: Path, progress: bool) -> Iterator[ReportStage]:
 def _summary(run: RunDirectory, complete: bool) -> RunSummary:
     from eval.evaluation_file import read_evaluation
 
-    stages = run.stages()
+    # Stages of an earlier run with other settings may lie beyond the last one gone through.
+    gone_through = {*run.reused, *run.recomputed}
+    stages = {name: record for name, record in run.stages().items() if name in gone_through}
     return RunSummary(
         out=str(run.path),
         complete=complete,

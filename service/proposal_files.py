@@ -49,8 +49,16 @@ def _write(path: Path, records: Iterable[BaseModel]) -> None:
 
 
 def _read(path: Path, kind: type[_Kind]) -> list[_Kind]:
+    records: list[_Kind] = []
     try:
         with path.open(encoding="utf-8") as handle:
-            return [kind.model_validate_json(line) for line in handle]
-    except (OSError, UnicodeDecodeError, ValidationError) as error:
+            for line in handle:
+                records.append(kind.model_validate_json(line))
+    except ValidationError as error:
+        raise RunError(
+            f"line {len(records) + 1} of {path} is no {kind.__name__.lower()}: "
+            f"{error.errors()[0]['msg']}. Re-run to rebuild it."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"cannot read {path}: {error}. Re-run to rebuild it.") from error
+    return records

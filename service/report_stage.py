@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from descriptors.sample import SAMPLE
+from indexer.bundled import BUNDLED
 from service.catalog_stages import CORPUS, DESCRIPTORS, MEMBERSHIP
 from service.neuron_stages import EXEMPLARS, NeuronStages
+from service.stages import installed_versions
 
 if TYPE_CHECKING:
     from eval.report_content import RunSummary as ReportedRun
@@ -19,7 +24,10 @@ class ReportStage(NeuronStages):
 
     def report(self) -> None:
         """`report.html`."""
+        from eval.report import page_fingerprint
+
         inputs = {
+            "page": page_fingerprint(),
             "explanations": self.outputs("match"),
             "exemplars": self.outputs("exemplars"),
             "evaluation": self.outputs("evaluate"),
@@ -41,12 +49,10 @@ class ReportStage(NeuronStages):
         from descriptors.corpus import CorpusTexts
         from eval.evaluation_file import read_evaluation
         from eval.report_selection import ReportInputs
-        from eval.verdicts import headline_figures
         from neurons.exemplars import read_exemplars
 
         descriptors = read_descriptors(self.run.path / DESCRIPTORS)
         texts = [descriptor.text for descriptor in kept(descriptors)]
-        figures = read_evaluation(self.run.path)
         return ReportInputs(
             run=self._reported_run(),
             texts=CorpusTexts(self.corpus),
@@ -55,39 +61,46 @@ class ReportStage(NeuronStages):
             vectors=self.whitening.apply(self.encoder.encode(texts)),
             explanations=self.explanations(),
             exemplars=read_exemplars(self.run.path / EXEMPLARS),
-            figures=figures,
-            headline=headline_figures(figures),
+            figures=read_evaluation(self.run.path),
         )
 
     def _reported_run(self) -> ReportedRun:
         from descriptors.corpus import read_labels
+        from descriptors.splits import SPLIT_ORDER
         from eval.report_content import NamedCount, NamedText
         from eval.report_content import RunSummary as ReportedRun
 
         settings = self.settings
         results = {name: record.result for name, record in self.run.stages().items()}
-        sites = settings.extraction.sites
+        counts = results["corpus"]["split_counts"]
         return ReportedRun(
-            corpus=settings.corpus,
-            model=settings.model,
-            encoder=settings.encoder,
+            corpus=_corpus_name(settings.corpus),
+            model=_model_name(settings.model),
+            encoder=_model_name(settings.encoder),
             proposers=settings.proposers,
             sentences=len(self.corpus),
             documents=int(results["corpus"]["documents"]),
-            splits=tuple(
-                NamedCount(name, count) for name, count in results["corpus"]["split_counts"].items()
-            ),
+            splits=tuple(NamedCount(split, counts[split]) for split in SPLIT_ORDER),
             layers=1 + max(place.layer for place in self.store.layer_sites),
-            sites=sites,
+            sites=settings.extraction.sites,
             neurons=self.store.n_neurons,
             pooling=settings.extraction.pooling.value,
             seed=settings.seed,
             labelled=len(read_labels(self.run.path / CORPUS)) > 0,
+            versions=tuple(NamedText(*pair) for pair in installed_versions().items()),
             notes=tuple(_notes(results)),
-            manifest=tuple(
-                NamedText(name, fingerprint) for name, fingerprint in self.fingerprints().items()
-            ),
+            manifest=tuple(NamedText(*pair) for pair in self._manifest_excerpt().items()),
         )
+
+    def _manifest_excerpt(self) -> dict[str, str]:
+        """Fingerprints, then the settings of each stage as JSON."""
+        settings = self.settings.model_dump(mode="json")
+        stages = {name: part for name, part in settings.items() if isinstance(part, dict)}
+        return {
+            **{f"{name} setting": settings[name] for name in ("corpus", "model", "encoder")},
+            **{f"{name} fingerprint": text for name, text in self.fingerprints().items()},
+            **{name: json.dumps(part, ensure_ascii=False) for name, part in stages.items()},
+        }
 
     def fingerprints(self) -> dict[str, str]:
         """What the run was made from: corpus, sentence encoder and subject model."""
@@ -97,6 +110,20 @@ class ReportStage(NeuronStages):
             "encoder": stages["embed"].inputs["encoder"],
             "model": stages["extract"].inputs["model"],
         }
+
+
+def _corpus_name(setting: str) -> str:
+    """The corpus as a reader knows it: a file without its folders."""
+    if setting == SAMPLE:
+        return "sample reviews"
+    return setting if setting.startswith("hf:") else Path(setting).name
+
+
+def _model_name(setting: str) -> str:
+    """The model as a reader knows it: a folder without its parents."""
+    if setting == BUNDLED:
+        return "all-MiniLM-L6-v2"
+    return Path(setting).name if Path(setting).is_dir() else setting
 
 
 def _notes(results: dict[str, Any]) -> list[str]:
@@ -112,4 +139,10 @@ def _notes(results: dict[str, Any]) -> list[str]:
         "activations were outside the float16 range": results["extract"]["clipped_values"],
         "groups were too small to be named": results["propose"]["groups_too_small"],
     }
-    return [f"{count:,} {what}." for what, count in counted.items() if count]
+    named = results["catalog"]["sentences_with_a_descriptor"]
+    usable, kept = results["match"]["usable_descriptors"], results["catalog"]["kept"]
+    return [
+        f"{named:,} of {results['corpus']['sentences']:,} sentences belong to a descriptor.",
+        f"{usable:,} of {kept:,} descriptors have enough sentences in every split to be matched.",
+        *(f"{count:,} {what}." for what, count in counted.items() if count),
+    ]

@@ -8,7 +8,6 @@ only `RUN/timings.json` and `RUN/.lock` may differ between two runs.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
@@ -20,16 +19,17 @@ from typing import Any, Self
 
 from indexer.errors import InputError, RunError
 from indexer.storage import PARTIAL_SUFFIX, fingerprint, read_json, write_json
+from service.folder_lock import lock_folder
 from service.identity import RunIdentity, check_identity
 from service.stages import FORMAT_VERSION, Manifest, StageRecord, output_fingerprint
 
 logger = logging.getLogger(__name__)
 
-_LOCK = ".lock"
 _SETTINGS = "settings.json"
 _MANIFEST = "manifest.json"
 _TIMINGS = "timings.json"
 _STARTED_SUFFIX = ".started"
+_SCRATCH = ".neuroscribe-scratch"
 
 
 class RunDirectory:
@@ -41,8 +41,14 @@ class RunDirectory:
     def __init__(self, path: Path, lock: int | None) -> None:
         self.path = path
         self._lock = lock
+        self._forgotten: set[str] = set()
         self.reused: list[str] = []
         self.recomputed: list[str] = []
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for files that come to nothing unless they are moved; `close` removes it."""
+        return self.path / _SCRATCH
 
     @classmethod
     def create(cls, path: Path) -> Self:
@@ -52,29 +58,7 @@ class RunDirectory:
             InputError: `path` is a file, a folder that is not a run, or cannot be made.
             RunError: another process is writing this run.
         """
-        if path.exists() and not path.is_dir():
-            raise InputError(f"--out {path} is a file; expected a folder or a name that is free")
-        if path.is_dir() and _is_foreign(path):
-            raise InputError(
-                f"--out {path} holds files but is not a neuroscribe run; "
-                "choose an empty folder or a name that is free"
-            )
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-            lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise InputError(
-                f"cannot make the run folder {path}: {error.strerror}; "
-                "choose an --out that you may write to"
-            ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(lock)
-            raise RunError(
-                f"another process is writing {path}; wait until it is done or choose another --out"
-            ) from error
-        return cls(path, lock)
+        return cls(path, lock_folder(path, _SETTINGS, {_SCRATCH, _SETTINGS + PARTIAL_SUFFIX}))
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -98,27 +82,47 @@ class RunDirectory:
     def close(self) -> None:
         """Let other processes write the run."""
         if self._lock is not None:
+            shutil.rmtree(self.scratch, ignore_errors=True)
             os.close(self._lock)
             self._lock = None
 
+    def check(self, settings: Mapping[str, Any], *, update: bool = False) -> None:
+        """Check that the settings fit what the folder holds.
+
+        Raises:
+            InputError: the folder belongs to a run whose identity differs and `update` is false.
+            RunError: the settings on disk cannot be read.
+        """
+        path = self.path / _SETTINGS
+        if path.is_file() and not update:
+            wanted = RunIdentity(format_version=FORMAT_VERSION, settings=_plain(settings))
+            check_identity(self.path, RunIdentity.read(path), wanted)
+
     def begin(self, settings: Mapping[str, Any], *, update: bool = False) -> None:
-        """Write the settings, after checking that they fit what the folder holds.
+        """Write the settings, after the same check as `check`.
 
         Raises:
             InputError: the folder belongs to a run whose identity differs and `update` is false.
             RunError: the settings on disk cannot be read.
         """
         self._check_writable()
+        self.check(settings, update=update)
         wanted = RunIdentity(format_version=FORMAT_VERSION, settings=_plain(settings))
         path = self.path / _SETTINGS
         if path.is_file():
-            found = RunIdentity.read(path)
-            if found == wanted:
+            if RunIdentity.read(path) == wanted:
                 return
-            if not update:
-                check_identity(self.path, found, wanted)
             self._withdraw_manifest()
         write_json(path, wanted.model_dump(mode="json"))
+
+    def holds(self, name: str, inputs: Mapping[str, Any]) -> bool:
+        """Whether `stage` would reuse what it left."""
+        record = self._record(name)
+        return record is not None and self._is_current(record, _stage_key(name, inputs))
+
+    def forget(self, *names: str) -> None:
+        """Have stages done again although their inputs and files are unchanged."""
+        self._forgotten.update(names)
 
     def stage(
         self,
@@ -137,10 +141,10 @@ class RunDirectory:
             RunError: a file cannot be written, or `action` did not write an output.
         """
         self._check_writable()
-        key = fingerprint({"stage": name, "format_version": FORMAT_VERSION, "inputs": inputs})
+        key = _stage_key(name, inputs)
         record = self._record(name)
         started = self._started_path(name)
-        if record is not None and record.key == key and self._intact(record):
+        if record is not None and self._is_current(record, key):
             started.unlink(missing_ok=True)
             self.reused.append(name)
             logger.info("stage %s: unchanged", name)
@@ -237,6 +241,10 @@ class RunDirectory:
     def _started_path(self, name: str) -> Path:
         return self.path / "stages" / f"{name}{_STARTED_SUFFIX}"
 
+    def _is_current(self, record: StageRecord, key: str) -> bool:
+        is_wanted = record.key == key and record.name not in self._forgotten
+        return is_wanted and self._intact(record)
+
     def _intact(self, record: StageRecord) -> bool:
         for output, expected in record.outputs.items():
             path = self.path / output
@@ -275,9 +283,8 @@ class RunDirectory:
             raise ValueError(f"{self.path} was opened for reading; use RunDirectory.create")
 
 
-def _is_foreign(path: Path) -> bool:
-    names = {entry.name for entry in path.iterdir()}
-    return bool(names - {_LOCK, _SETTINGS + PARTIAL_SUFFIX}) and _SETTINGS not in names
+def _stage_key(name: str, inputs: Mapping[str, Any]) -> str:
+    return fingerprint({"stage": name, "format_version": FORMAT_VERSION, "inputs": inputs})
 
 
 def _plain(content: Any) -> Any:

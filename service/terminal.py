@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
 from indexer.errors import RunError
+from neurons.records import AbstentionReason
 
 if TYPE_CHECKING:
     from descriptors.records import Descriptor
@@ -30,13 +31,19 @@ def new_console() -> Console:
     return Console(markup=False, highlight=False, emoji=False)
 
 
-def table_of(title: str, header: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> Group:
-    """A table under its title; cells are plain text, columns of numbers lie right."""
+def table_of(
+    title: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str | Text]],
+    right: Collection[int] = (),
+) -> Group:
+    """A table under its title; cells are plain text, columns of numbers and `right` lie right."""
     cells = [[cell if isinstance(cell, Text) else Text(cell) for cell in row] for row in rows]
     drawn = Table(box=None, pad_edge=False, show_header=any(header))
     for column, name in enumerate(header):
         numeric = bool(cells) and all(_NUMBER.fullmatch(row[column].plain) for row in cells)
-        drawn.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if numeric or column in right else "left"
+        drawn.add_column(Text(name), justify=side, overflow="fold")
     for row in cells:
         drawn.add_row(*row)
     # A table's own title would be folded to the width of its columns.
@@ -44,7 +51,7 @@ def table_of(title: str, header: Sequence[str], rows: Iterable[Sequence[str | Te
 
 
 def show_run(summary: RunSummary) -> None:
-    """Show what a run found: funnel, evaluation, best neurons, and where the report is.
+    """Show what a run found: funnel, best neurons, evaluation, and where the report is.
 
     Raises:
         RunError: a file of the run is missing or damaged.
@@ -54,46 +61,33 @@ def show_run(summary: RunSummary) -> None:
     console = new_console()
     out = Path(summary.out)
     overview = overview_of(out)
-    console.print(_funnel(overview))
-    console.print()
-    console.print(_tails(overview.tails))
-    console.print()
-    show_figures(headlines(summary.figures))
+    for part in (_funnel(overview), _tails(overview.tails), _best(overview)):
+        console.print(part)
+        console.print()
+    show_figures(summary.figures)
     if summary.figures:
-        console.print(f"all {len(summary.figures):,} figures: neuroscribe evaluate {out}")
-    console.print()
-    console.print(_best(overview))
-    console.print()
+        more = f"all {len(summary.figures):,} figures: neuroscribe evaluate {out} --all"
+        console.print(more, soft_wrap=True)
+        console.print()
     console.print(f"stages: {len(summary.recomputed)} done, {len(summary.reused)} reused unchanged")
     # Printed without wrapping: a path cut in two cannot be copied.
     console.print(f"report: {summary.report}", soft_wrap=True)
 
 
-def headlines(figures: Sequence[Figure]) -> list[Figure]:
-    """Precision and recall of whole populations of positive tails, where there is any neuron.
-
-    Variants are words such as `tau=0.9 tail=+`; a word without a value marks a special reading or
-    a control.
-    """
-    return [
-        figure
-        for figure in figures
-        if figure.metric in {"P", "R", "R_ceiling"}
-        and figure.n > 0
-        and all("=" in word for word in figure.variant.split())
-        and "tail=-" not in figure.variant.split()
-    ]
-
-
-def show_figures(figures: Sequence[Figure]) -> None:
-    """Show evaluation figures as tables."""
-    from eval.table import terminal_tables
+def show_figures(figures: Sequence[Figure], *, everything: bool = False) -> None:
+    """Show evaluation figures as tables: label recovery by facet and site, or `everything`."""
+    from eval.table import COMPACT_LEGEND, compact_tables, full_tables, terminal_tables
 
     console = new_console()
     if not figures:
-        console.print("no evaluation figures: no labels, or no neuron qualifies")
-    for table in terminal_tables(figures):
+        console.print("no evaluation figures: the corpus has no labels")
+        return
+    tables = full_tables(figures) if everything else compact_tables(figures)
+    for table in terminal_tables(tables):
         console.print(table)
+        console.print()
+    if not everything:
+        console.print(Text(COMPACT_LEGEND, style="dim"))
 
 
 def show_catalog(out: Path, descriptors: Sequence[Descriptor]) -> None:
@@ -161,35 +155,39 @@ def show_diagnosis(diagnosis: Diagnosis) -> None:
 
 
 def _funnel(overview: RunOverview) -> Group:
-    sentences = ", ".join(f"{count:,} {split}" for split, count in overview.sentences.items())
     counts = overview.descriptors
     described = sum(tail.described for tail in overview.tails)
     tails = sum(tail.neurons for tail in overview.tails)
     if tails == 0:
         raise RunError("the run explains no neurons: explanations.parquet is empty; run it again")
+    splits = ", ".join(f"{count:,} {split}" for split, count in overview.sentences.items())
     rows = [
-        ("sentences", f"{sum(overview.sentences.values()):,}", sentences),
-        ("descriptors proposed", f"{counts.proposed:,}", ""),
-        ("descriptors kept", f"{counts.kept:,}", _rejected(counts.rejections)),
-        ("neuron tails described", f"{described:,}", f"{described / tails:.1%} of {tails:,}"),
+        (f"{sum(overview.sentences.values()):,}", f"sentences: {splits}"),
+        (f"{counts.proposed:,}", "descriptors proposed"),
+        *((f"- {count:,}", _words(reason)) for reason, count in counts.rejections.items()),
+        (f"{counts.kept:,}", "descriptors kept"),
+        (f"{described:,}", f"neuron tails described, {described / tails:.1%} of {tails:,}"),
     ]
-    return table_of("the run at a glance", ("", "number", ""), rows)
+    return table_of("the run at a glance", ("", ""), rows, right=(0,))
 
 
 def _tails(tails: Sequence[TailCounts]) -> Group:
+    reasons = [reason for reason in AbstentionReason if any(reason in t.abstentions for t in tails)]
     rows = [
         (
             f"{counts.site} {counts.tail}",
             f"{counts.neurons:,}",
-            f"{counts.described:,}",
-            _reasons({reason.value: count for reason, count in counts.abstentions.items()}),
+            f"{counts.described:,} ({counts.described / counts.neurons:.1%})",
+            *(f"{counts.abstentions.get(reason, 0):,}" for reason in reasons),
         )
         for counts in tails
     ]
+    header = ("site", "neurons", "described", *(_words(reason.name.lower()) for reason in reasons))
     return table_of(
-        "neurons by site and tail",
-        ("site", "neurons", "described", "not described, by reason"),
+        "neurons by site and tail: described, or not for a reason",
+        header,
         rows,
+        right=range(1, len(header)),
     )
 
 
@@ -207,12 +205,13 @@ def _best(overview: RunOverview) -> Group:
     return table_of(title, ("neuron", "descriptor", "AUROC", "95% interval"), rows)
 
 
-def _reasons(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items())
-
-
 def _rejected(counts: dict[str, int]) -> str:
-    return f"rejected: {_reasons(counts) or 'none'}"
+    reasons = ", ".join(f"{count:,} {_words(reason)}" for reason, count in counts.items())
+    return f"rejected: {reasons or 'none'}"
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _duration(minutes: float) -> str:

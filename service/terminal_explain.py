@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from rich.console import Group
@@ -12,6 +13,7 @@ from neurons.records import Tail, TokenActivation
 from service.explained import (
     ExplainedConcept,
     ExplainedNeuron,
+    ExplainedSentence,
     ExplainedTail,
     ExplainedText,
     FiringNeuron,
@@ -20,9 +22,16 @@ from service.explained import (
 from service.terminal import new_console, table_of
 
 _LONGEST_SENTENCE = 300
+_CARRIERS_SHOWN = 5
+_WORDS_SHOWN = 4
 _VISIBLE_STRENGTH = 0.05
+_MARKED_STRENGTH = 0.6
+"""Where there are no colours, tokens from this strength on stand between arrows."""
+
 _BACKGROUND = {Tail.POSITIVE: (255, 140, 0), Tail.NEGATIVE: (60, 140, 255)}
 """Colour of full strength; orange and blue stay apart for colour-blind eyes."""
+
+_RANKED = "ranked on discover and validation; AUROC with its 95% interval on test"
 
 
 def show_explained(answer: ExplainedNeuron | ExplainedConcept | ExplainedText) -> None:
@@ -36,14 +45,54 @@ def show_explained(answer: ExplainedNeuron | ExplainedConcept | ExplainedText) -
             _show_text(answer)
 
 
-def highlighted(text: str, tokens: Sequence[TokenActivation], scale: Scale) -> Text:
-    """`text` with each token's background between nothing and the tail's colour."""
+def highlighted(
+    text: str, tokens: Sequence[TokenActivation], scale: Scale, *, coloured: bool = True
+) -> Text:
+    """`text` with each token's background between nothing and the tail's colour.
+
+    Where it is not `coloured`, the strongest tokens stand between arrows instead.
+    """
+    segments = highlight(text, tokens, scale, max_characters=_LONGEST_SENTENCE)
     shown = Text()
-    for segment in highlight(text, tokens, scale, max_characters=_LONGEST_SENTENCE):
-        # Control characters of a corpus must not reach the terminal.
-        plain = "".join(letter if letter.isprintable() else " " for letter in segment.text)
-        shown.append(plain, style=_style(scale.tail, segment.strength))
+    if coloured:
+        for segment in segments:
+            shown.append(_printable(segment.text), style=_style(scale.tail, segment.strength))
+        return shown
+    for marked, run in itertools.groupby(segments, lambda each: each.strength >= _MARKED_STRENGTH):
+        part = _printable("".join(segment.text for segment in run))
+        shown.append(f"»{part}«" if marked else part)
     return shown
+
+
+def strongest_words(text: str, tokens: Sequence[TokenActivation], scale: Scale) -> Text:
+    """The words of `text` that hold the strongest tokens, strongest first."""
+    strengths: dict[tuple[int, int], float] = {}
+    for token in tokens:
+        if token.start < token.end:
+            word = _word_around(text, token)
+            strengths[word] = max(strengths.get(word, 0.0), scale.strength(token.activation))
+    strongest = sorted(strengths.items(), key=lambda item: (-item[1], item[0]))
+    shown = Text()
+    for (start, end), strength in strongest[:_WORDS_SHOWN]:
+        if strength < _VISIBLE_STRENGTH:
+            break
+        shown.append(" " if shown else "")
+        shown.append(_printable(text[start:end]), style=_style(scale.tail, strength))
+    return shown
+
+
+def _word_around(text: str, token: TokenActivation) -> tuple[int, int]:
+    start, end = token.start, token.end
+    while start > 0 and not text[start - 1].isspace():
+        start -= 1
+    while end < len(text) and not text[end].isspace():
+        end += 1
+    return start, end
+
+
+def _printable(text: str) -> str:
+    # Control characters of a corpus must not reach the terminal.
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _style(tail: Tail, strength: float) -> str:
@@ -57,22 +106,34 @@ def _show_neuron(answer: ExplainedNeuron) -> None:
     console = new_console()
     for tail in answer.tails:
         console.print(_matches(answer.neuron, tail))
-        scale = Scale.over(
-            tail.tail,
-            [token.activation for sentence in tail.exemplars for token in sentence.tokens],
-        )
-        console.print("  sentences on which it is most active:")
-        for sentence in tail.exemplars:
-            line = Text(f"  {sentence.activation:8.3f}  ")
-            line.append_text(highlighted(sentence.text, sentence.tokens, scale))
-            line.append(f"  ({sentence.id}, {sentence.split})", style="dim")
-            console.print(line)
         console.print()
+        console.print(_exemplars(tail, coloured=console.color_system is not None))
+        console.print()
+    if any(tail.matches for tail in answer.tails):
+        console.print(Text(f"{_RANKED}; z of the descriptor among the exemplars.", style="dim"))
 
 
-def _matches(neuron: str, tail: ExplainedTail) -> Group | str:
+def _exemplars(tail: ExplainedTail, *, coloured: bool) -> Group:
+    scale = Scale.over(
+        tail.tail, [token.activation for sentence in tail.exemplars for token in sentence.tokens]
+    )
+    rows = [
+        (f"{sentence.activation:.3f}", _sentence(sentence, scale, coloured=coloured))
+        for sentence in tail.exemplars
+    ]
+    extreme = "highest" if tail.tail is Tail.POSITIVE else "lowest"
+    return table_of(f"sentences with the {extreme} activation", ("", ""), rows)
+
+
+def _sentence(sentence: ExplainedSentence, scale: Scale, *, coloured: bool) -> Text:
+    line = highlighted(sentence.text, sentence.tokens, scale, coloured=coloured)
+    return line.append(f"  ({_printable(sentence.id)}, {sentence.split})", style="dim")
+
+
+def _matches(neuron: str, tail: ExplainedTail) -> Group | Text:
+    title = f"{neuron} {tail.tail}"
     if tail.reason is not None:
-        return f"{neuron} {tail.tail}: not described ({tail.reason.value.replace('_', ' ')})"
+        return Text(f"{title}: not described ({tail.reason.value.replace('_', ' ')})", style="bold")
     rows = [
         (
             str(match.rank),
@@ -80,24 +141,32 @@ def _matches(neuron: str, tail: ExplainedTail) -> Group | str:
             f"{match.auroc:.3f}",
             f"[{match.ci_low:.3f}, {match.ci_high:.3f}]",
             f"{match.q:.2g}",
+            f"{match.exemplar_z:.1f}",
         )
         for match in tail.matches
     ]
-    header = ("rank", "descriptor", "AUROC", "95% interval", "q")
-    return table_of(f"{neuron} {tail.tail}", header, rows)
+    header = ("rank", "descriptor", "AUROC", "95% interval", "q", "exemplar z")
+    return table_of(title, header, rows, right=(4, 5))
 
 
 def _show_concept(answer: ExplainedConcept) -> None:
     console = new_console()
+    rows = [
+        (near.descriptor, f"{near.similarity:.2f}", f"{near.n_neurons:,}")
+        for near in answer.descriptors
+    ]
+    title = f"descriptors nearest to '{_printable(answer.concept)}'"
+    console.print(table_of(title, ("descriptor", "similarity", "neuron tails"), rows))
+    console.print()
     for near in answer.descriptors:
-        console.print(_carriers(near))
-        console.print()
+        if near.neurons:
+            console.print(_carriers(near))
+            console.print()
+    console.print(Text(f"Similarity is the cosine of the embeddings; {_RANKED}.", style="dim"))
 
 
-def _carriers(near: NearDescriptor) -> Group | str:
-    title = f"{near.descriptor} (similarity {near.similarity:.2f}, {near.n_neurons} neuron tails)"
-    if not near.neurons:
-        return title
+def _carriers(near: NearDescriptor) -> Group:
+    shown = near.neurons[:_CARRIERS_SHOWN]
     rows = [
         (
             f"{carrier.neuron} {carrier.tail}",
@@ -105,19 +174,27 @@ def _carriers(near: NearDescriptor) -> Group | str:
             f"{carrier.match.auroc:.3f}",
             f"[{carrier.match.ci_low:.3f}, {carrier.match.ci_high:.3f}]",
         )
-        for carrier in near.neurons
+        for carrier in shown
     ]
+    count = f"{len(shown)} of {near.n_neurons:,}" if len(shown) < near.n_neurons else "all"
+    title = f"{near.descriptor}: {count} neuron tails that carry it"
     return table_of(title, ("neuron", "rank", "AUROC", "95% interval"), rows)
 
 
 def _show_text(answer: ExplainedText) -> None:
     console = new_console()
-    if not answer.firing:
+    if not answer.n_described:
         console.print("the run has described no neuron that could be compared")
-    rows = [_firing(answer.text, firing) for firing in answer.firing]
-    header = ("neuron", "descriptor", "z", "percentile", "where")
-    title = f"furthest above their usual level, of {answer.n_described:,} described neuron tails"
-    console.print(table_of(title, header, rows))
+    elif not answer.firing:
+        console.print(f"none of {answer.n_described:,} described neuron tails is above its mean")
+    else:
+        header = ("neuron", "descriptor", "AUROC", "z", "percentile", "strongest words")
+        rows = [_firing(answer.text, firing) for firing in answer.firing]
+        title = f"furthest above their usual level, of {answer.n_described:,} described tails"
+        console.print(table_of(title, header, rows))
+        console.print()
+        note = "z and percentile of the text against the run's discover sentences."
+        console.print(Text(note, style="dim"))
     if answer.truncated_tokens:
         console.print(f"{answer.truncated_tokens} tokens did not fit the model and were not read")
 
@@ -127,7 +204,8 @@ def _firing(text: str, firing: FiringNeuron) -> tuple[str | Text, ...]:
     return (
         f"{firing.neuron} {firing.tail}",
         firing.match.descriptor,
-        f"{firing.z:+.1f}",
+        f"{firing.match.auroc:.3f}",
+        f"{firing.z:.1f}",
         f"{firing.percentile:.1f}",
-        highlighted(text, firing.tokens, scale),
+        strongest_words(text, firing.tokens, scale),
     )

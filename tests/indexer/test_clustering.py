@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import math
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,9 +15,20 @@ from sklearn.metrics import adjusted_rand_score
 
 from indexer.arrays import FloatArray, IntArray
 from indexer.clustering import held_out_silhouette, spherical_kmeans
+from indexer.neighbours import Vectors
 
 
-def unit(rows: FloatArray) -> FloatArray:
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """FAISS's threads wait for each other by spinning: many times slower on busy cores."""
+    faiss = importlib.import_module("faiss")
+    threads = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(threads)
+
+
+def unit(rows: Vectors) -> FloatArray:
     result: FloatArray = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return result
 
@@ -149,7 +162,7 @@ def test_coinciding_centroids_tell_nothing_apart() -> None:
     centroids = unit(stored[::30].astype(np.float32))
     doubled = np.vstack([centroids, centroids])
     assert held_out_silhouette(stored, centroids) > 0.99
-    assert held_out_silhouette(stored, doubled) < 0.5
+    assert 0.0 <= held_out_silhouette(stored, doubled) < 0.5
 
 
 def test_silhouette_needs_two_clusters_and_vectors() -> None:

@@ -18,7 +18,9 @@ DIMENSION = 12
 def embeddings(n_rows: int, seed: int = 0, dimension: int = DIMENSION) -> FloatArray:
     """Unit rows off the origin whose spread differs from direction to direction."""
     random = np.random.default_rng(seed)
-    mixing = random.normal(size=(dimension, dimension)) * np.geomspace(1.0, 0.05, dimension)[:, None]
+    mixing = (
+        random.normal(size=(dimension, dimension)) * np.geomspace(1.0, 0.05, dimension)[:, None]
+    )
     rows = random.normal(size=(n_rows, dimension)) @ mixing + 2.0
     unit: FloatArray = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return unit
@@ -51,9 +53,7 @@ def test_no_power_keeps_the_angles_of_centred_rows() -> None:
     centred = unit_rows(rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64))
     unit = space.apply(rows).astype(np.float64)
     np.testing.assert_allclose(unit @ unit.T, centred @ centred.T, atol=1e-4)
-    np.testing.assert_allclose(
-        space.projection.T @ space.projection, np.eye(DIMENSION), atol=1e-5
-    )
+    np.testing.assert_allclose(space.projection.T @ space.projection, np.eye(DIMENSION), atol=1e-5)
 
 
 @pytest.mark.parametrize("n_components", [1, 2, 5, DIMENSION])

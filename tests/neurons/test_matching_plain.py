@@ -1,0 +1,165 @@
+"""The matching rule against plain loops over other libraries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy.stats import false_discovery_control, hypergeom, norm, rankdata
+from sklearn.metrics import roc_auc_score
+
+from eval.intervals import auroc_standard_error
+from indexer.arrays import BoolArray, DoubleArray
+from neurons.matching import Matches, MatchingSettings
+from neurons.significance import auroc_bounds
+
+World = Any
+
+LOOSE = MatchingSettings(
+    minimum_auroc=0.52,
+    null_quantile=0.51,
+    standard_errors=1.0,
+    false_discovery_rate=0.99,
+    candidates=7,
+    matches=3,
+)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One match as the plain loops below find it."""
+
+    neuron: int
+    tail: int
+    rank: int
+    descriptor: int
+    auroc: float
+    ci_low: float
+    z: float
+    exemplar_z: float
+
+
+class PlainMatcher:
+    """The matching rule once more, one tail at a time, from other libraries."""
+
+    def __init__(self, world: World, matches: Matches, settings: MatchingSettings) -> None:
+        self.world, self.null, self.settings = world, matches.null, settings
+        rows = world.rows
+        self.splits = (rows.discover, rows.validation, rows.test)
+        sizes = np.array([world.sets[:, own].sum(axis=1) for own in self.splits]).T
+        others = np.array([len(own) for own in self.splits]) - sizes
+        self.usable = [n for n in range(len(sizes)) if min(*sizes[n], *others[n]) >= 5]
+        self.rarer = np.minimum(sizes, others)
+
+    def bound(self, area: float, n_rarer: int) -> float:
+        inside = min(max(area, 0.5 / (n_rarer + 1)), 1 - 0.5 / (n_rarer + 1))
+        return area - self.settings.standard_errors * (inside * (1 - inside) / n_rarer) ** 0.5
+
+    def tail(self, neuron: int, tail: int) -> list[Found]:
+        values = self.world.activations[:, neuron].astype(np.float64) * (1, -1)[tail]
+        areas = {
+            number: [
+                roc_auc_score(self.world.sets[number, own], values[own]) for own in self.splits
+            ]
+            for number in self.usable
+        }
+        taken: list[int] = []
+        for number in self.candidates(areas):
+            if len(taken) < self.settings.matches and self.qualifies(number, areas[number], taken):
+                taken.append(number)
+        return [
+            self.found(neuron, tail, rank, number, areas[number], values)
+            for rank, number in enumerate(taken, start=1)
+        ]
+
+    def candidates(self, areas: dict[int, list[float]]) -> list[int]:
+        def statistic(number: int) -> float:
+            first, second, _ = self.rarer[number]
+            pooled = (areas[number][0] * first + areas[number][1] * second) / (first + second)
+            return self.bound(pooled, first + second)
+
+        return sorted(areas, key=statistic, reverse=True)[: self.settings.candidates]
+
+    def qualifies(self, number: int, area: list[float], taken: list[int]) -> bool:
+        members = [set(np.flatnonzero(own[self.splits[0]])) for own in self.world.sets]
+        mine = members[number]
+        return (
+            self.bound(area[0], self.rarer[number][0]) > self.null.discover
+            and self.bound(area[1], self.rarer[number][1]) > self.null.validation
+            and min(area[:2]) >= self.settings.minimum_auroc
+            and all(
+                len(mine & members[other]) / min(len(mine), len(members[other]))
+                < self.settings.maximum_overlap
+                for other in taken
+            )
+        )
+
+    def found(
+        self, neuron: int, tail: int, rank: int, number: int, area: list[float], values: DoubleArray
+    ) -> Found:
+        discover, _, test = self.splits
+        inside = self.world.sets[number]
+        error = auroc_standard_error(values[test], inside[test])
+        low, _ = auroc_bounds(np.array([area[2]]), np.array([error]), int(self.rarer[number][2]))
+        members = int(inside[discover].sum())
+        n_exemplars = round(self.settings.exemplar_share * len(discover))
+        exemplars = discover[np.argsort(-values[discover])[:n_exemplars]]
+        law = hypergeom(len(discover), members, n_exemplars)
+        return Found(
+            neuron=neuron,
+            tail=tail,
+            rank=rank,
+            descriptor=number,
+            auroc=area[2],
+            ci_low=float(low[0]),
+            z=self.z(values[discover], inside[discover]),
+            exemplar_z=(inside[exemplars].sum() - law.mean()) / law.std(),
+        )
+
+    def z(self, values: DoubleArray, inside: BoolArray) -> float:
+        n_members, n_others = inside.sum(), (~inside).sum()
+        u = rankdata(values)[inside].sum() - n_members * (n_members + 1) / 2
+        spread = (n_members * n_others * (len(values) + 1) / 12.0) ** 0.5
+        return float((u - n_members * n_others / 2) / spread)
+
+    def q(self, z: DoubleArray) -> DoubleArray:
+        """Exact Benjamini-Hochberg q values of some of all pairs."""
+        discover = self.splits[0]
+        every = np.array(
+            [
+                self.z(values[discover], self.world.sets[number][discover])
+                for values in self.world.activations.T.astype(np.float64)
+                for number in self.usable
+            ]
+        )
+        pairs = np.concatenate([every, -every])
+        exact = false_discovery_control(norm.sf(pairs))
+        return np.array([exact[np.abs(pairs - one).argmin()] for one in z])
+
+
+def test_agrees_with_plain_loops(planted_world: World) -> None:
+    world = planted_world
+    for unit in range(14):
+        world = world.planted(unit, (unit + 3) % 10, 1.0).planted(unit, (unit + 5) % 10, -0.8)
+    sets = world.sets.copy()
+    place = np.arange(sets.shape[1])
+    sets[5], sets[10] = ~sets[5], sets[4] & (place % 3 > 0)
+    sets[11] = place < 4
+    world = replace(world, activations=world.activations[:, :16], sets=sets)
+    matches = world.match(LOOSE)
+    plain = PlainMatcher(world, matches, LOOSE)
+    expected = [one for n in range(16) for tail in (0, 1) for one in plain.tail(n, tail)]
+    z = np.array([one.z for one in expected])
+    q = plain.q(z)
+    assert len(expected) > 20
+    assert {one.rank for one in expected} == {1, 2, 3}
+    for name in ("neuron", "tail", "rank", "descriptor"):
+        assert getattr(matches, name).tolist() == [getattr(one, name) for one in expected], name
+    for name in ("auroc", "ci_low", "exemplar_z"):
+        np.testing.assert_allclose(
+            getattr(matches, name), [getattr(one, name) for one in expected], rtol=1e-9, atol=1e-12
+        )
+    assert (matches.q >= q * (1 - 1e-9)).all()
+    assert (matches.q <= q * np.exp((z + 1) / 256)).all()
+    assert matches.usable_descriptors == len(plain.usable) == 11
