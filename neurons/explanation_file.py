@@ -117,7 +117,7 @@ def read_explanations(path: Path) -> list[Explanation]:
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path, partitioning=None).to_pylist()
+        rows = pq.read_table(path).to_pylist()
         return [
             _explanation(neuron, tail, list(own))
             for (neuron, tail), own in groupby(rows, lambda row: (row["neuron"], row["tail"]))

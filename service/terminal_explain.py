@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 
 from rich.console import Group
@@ -25,9 +24,6 @@ _LONGEST_SENTENCE = 300
 _CARRIERS_SHOWN = 5
 _WORDS_SHOWN = 4
 _VISIBLE_STRENGTH = 0.05
-_MARKED_STRENGTH = 0.6
-"""Where there are no colours, tokens from this strength on stand between arrows."""
-
 _BACKGROUND = {Tail.POSITIVE: (255, 140, 0), Tail.NEGATIVE: (60, 140, 255)}
 """Colour of full strength; orange and blue stay apart for colour-blind eyes."""
 
@@ -50,18 +46,19 @@ def highlighted(
 ) -> Text:
     """`text` with each token's background between nothing and the tail's colour.
 
-    Where it is not `coloured`, the strongest tokens stand between arrows instead.
+    Where it is not `coloured`, the strongest word stands between arrows instead.
     """
     segments = highlight(text, tokens, scale, max_characters=_LONGEST_SENTENCE)
     shown = Text()
-    if coloured:
-        for segment in segments:
-            shown.append(_printable(segment.text), style=_style(scale.tail, segment.strength))
+    for segment in segments:
+        style = _style(scale.tail, segment.strength) if coloured else ""
+        shown.append(_printable(segment.text), style=style)
+    if coloured or not any(segment.activation is not None for segment in segments):
         return shown
-    for marked, run in itertools.groupby(segments, lambda each: each.strength >= _MARKED_STRENGTH):
-        part = _printable("".join(segment.text for segment in run))
-        shown.append(f"»{part}«" if marked else part)
-    return shown
+    strongest = max(range(len(segments)), key=lambda place: segments[place].strength)
+    offset = sum(len(segment.text) for segment in segments[:strongest])
+    start, end = _word_around(shown.plain, offset, offset + len(segments[strongest].text))
+    return Text(f"{shown.plain[:start]}»{shown.plain[start:end]}«{shown.plain[end:]}")
 
 
 def strongest_words(text: str, tokens: Sequence[TokenActivation], scale: Scale) -> Text:
@@ -69,7 +66,7 @@ def strongest_words(text: str, tokens: Sequence[TokenActivation], scale: Scale) 
     strengths: dict[tuple[int, int], float] = {}
     for token in tokens:
         if token.start < token.end:
-            word = _word_around(text, token)
+            word = _word_around(text, token.start, token.end)
             strengths[word] = max(strengths.get(word, 0.0), scale.strength(token.activation))
     strongest = sorted(strengths.items(), key=lambda item: (-item[1], item[0]))
     shown = Text()
@@ -81,11 +78,11 @@ def strongest_words(text: str, tokens: Sequence[TokenActivation], scale: Scale) 
     return shown
 
 
-def _word_around(text: str, token: TokenActivation) -> tuple[int, int]:
-    start, end = token.start, token.end
-    while start > 0 and not text[start - 1].isspace():
+def _word_around(text: str, start: int, end: int) -> tuple[int, int]:
+    """Where the word lies that the characters from `start` to `end` are a piece of."""
+    while start > 0 and text[start - 1].isalnum():
         start -= 1
-    while end < len(text) and not text[end].isspace():
+    while end < len(text) and text[end].isalnum():
         end += 1
     return start, end
 

@@ -11,7 +11,6 @@ from descriptors.records import Descriptor
 from eval.records import Figure
 from eval.report_content import NamedCount, NamedText, RunSummary, StageTime
 from eval.report_selection import ReportInputs
-from eval.verdicts import headline_figures
 from neurons.records import (
     AbstentionReason,
     Exemplar,
@@ -61,54 +60,69 @@ def tokens(text: str, phrase: str, peak: float, sign: float) -> tuple[TokenActiv
 
 
 def label_recovery(value: float) -> list[Figure]:
-    figures = [
-        Figure(
-            protocol="label_recovery",
-            variant="every_neuron",
-            metric="described",
-            split="test",
-            value=0.46,
-            ci_low=0.45,
-            ci_high=0.47,
-            null=0.01,
-            n=9216,
-        )
+    """Figures of one facet as a run writes them: at tau 0.9 with k = 2, all near `value`."""
+    return [
+        recovery_figure("every_label", "judged_labels", None, 24.0, n=24),
+        recovery_figure("every_neuron tail=+ site=ffn", "described", None, 0.46, n=9216),
+        *(
+            figure
+            for tail in Tail
+            for tau in ("0.8", "0.9")
+            for k in (1, 2, 5)
+            for figure in cutoff_figures(tau, k, f"tail={tail} site=ffn", value)
+        ),
     ]
-    for tau, lift in (("0.8", 0.05), ("0.9", 0.0)):
-        for k in (1, 2, 5):
-            for variant in ("", "described", "contained", "random_descriptors", "upper_bound"):
-                for metric, share in (("P", 1.0), ("R", 0.68)):
-                    level = (value + lift) * share * (1 - 0.06 * k)
-                    level *= 0.05 if variant == "random_descriptors" else 1.0
-                    figures.append(
-                        Figure(
-                            protocol="label_recovery",
-                            variant=f"tau={tau} {variant}".rstrip(),
-                            metric=metric,
-                            k=k,
-                            split="test",
-                            value=level,
-                            ci_low=max(0.0, level - 0.012),
-                            ci_high=level + 0.012,
-                            null=None if variant in {"random_descriptors", "upper_bound"} else 0.03,
-                            baseline=0.04 if variant in {"", "described", "contained"} else None,
-                            n=3254,
-                        )
-                    )
+
+
+def cutoff_figures(tau: str, k: int, place: str, value: float) -> list[Figure]:
+    """What label recovery writes at one tau and k; no neuron has five labels."""
+    figures = []
+    for reading in ("", " described", " contained", " random_descriptors", " upper_bound"):
+        level = {" random_descriptors": 0.03, " upper_bound": 0.9}.get(reading, value)
+        controlled = reading not in {" random_descriptors", " upper_bound"}
+        for metric, share in (("P", 1.0), ("R", 0.68)):
             figures.append(
-                Figure(
-                    protocol="label_recovery",
-                    variant=f"tau={tau}",
-                    metric="gold_labels",
-                    k=k,
-                    split="test",
-                    value=3.4,
-                    ci_low=3.3,
-                    ci_high=3.5,
-                    n=3254,
+                recovery_figure(
+                    f"tau={tau}{reading} {place}",
+                    metric,
+                    k,
+                    level * share,
+                    null=0.03 if controlled else None,
+                    baseline=0.02 if controlled else None,
+                    n=0 if k == 5 else 3254,
                 )
             )
+    figures.append(recovery_figure(f"tau={tau} {place}", "R_ceiling", k, 0.81, n=3254 * (k < 5)))
+    figures.append(recovery_figure(f"tau={tau} {place}", "gold_labels", k, 3.4, n=3254 * (k < 5)))
     return figures
+
+
+def recovery_figure(
+    variant: str,
+    metric: str,
+    k: int | None,
+    value: float,
+    *,
+    n: int,
+    null: float | None = None,
+    baseline: float | None = None,
+) -> Figure:
+    """One figure of the facet `theme`, undefined where n is 0."""
+    measured = n > 0
+    return Figure(
+        protocol="label_recovery",
+        variant=variant,
+        metric=metric,
+        k=k,
+        split="test",
+        facet="theme",
+        value=value if measured else None,
+        ci_low=max(0.0, value - 0.012) if measured else None,
+        ci_high=value + 0.012 if measured else None,
+        null=null if measured else None,
+        baseline=baseline if measured else None,
+        n=n,
+    )
 
 
 def _demo_inputs(
@@ -227,7 +241,6 @@ def _demo_inputs(
         explanations=explanations,
         exemplars=exemplars,
         figures=figures,
-        headline=headline_figures(figures),
     )
 
 

@@ -99,6 +99,12 @@ def test_bubbles_are_sized_by_area_and_drawn_largest_first() -> None:
         assert item.radius <= item.centre_y <= MAP_HEIGHT - item.radius
 
 
+def test_bubbles_shrink_where_there_are_many() -> None:
+    # 320 bubbles are four times as many as have room: half the radius, 3 at least.
+    drawn = bubbles(np.zeros((320, 2)), ["x"] * 320, [100, *[0] * 319], [1] * 320)
+    assert [drawn[0].radius, drawn[1].radius] == [10.0, 3.0]
+
+
 def label_box(item: Bubble, text: str) -> tuple[float, float, float, float]:
     assert item.label is not None
     left, bottom = item.label.left, item.label.baseline + 5

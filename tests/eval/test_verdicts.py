@@ -3,13 +3,13 @@ from typing import Any
 import pytest
 
 from eval.records import Figure
-from eval.verdicts import Standing, evaluation_tables, figure_name, headline_figures, judge
+from eval.verdicts import Standing, figure_name, headline_figures, judge, judge_facets
 
 
 def figure(**changed: Any) -> Figure:
     values: dict[str, Any] = {
         "protocol": "label_recovery",
-        "variant": "tau=0.9",
+        "variant": "tau=0.9 tail=+ site=ffn",
         "metric": "P",
         "k": 2,
         "split": "test",
@@ -33,6 +33,8 @@ def figure(**changed: Any) -> Figure:
         ("baseline above the value", {"baseline": 0.9}, Standing.FAILS),
         ("no control", {"null": None, "baseline": None}, Standing.UNDECIDED),
         ("no interval", {"ci_low": None, "ci_high": None}, Standing.UNDECIDED),
+        ("29 neurons", {"n": 29}, Standing.TOO_FEW),
+        ("29 neurons that fail", {"n": 29, "null": 0.9}, Standing.TOO_FEW),
         ("no value", {"value": None, "ci_low": None, "n": 0}, Standing.UNDECIDED),
     ],
 )
@@ -45,41 +47,52 @@ def test_reason_names_only_the_controls_that_were_missed() -> None:
     assert reason == "The interval of precision@2 starts at 0.50, not above baseline 0.55."
 
 
-def test_headline_figures_are_precision_and_recall_at_one_tau_and_k() -> None:
-    wanted = [figure(), figure(metric="R"), figure(facet="aspect")]
+def both(**changed: Any) -> list[Figure]:
+    return [figure(metric=metric, **changed) for metric in ("P", "R")]
+
+
+def test_headline_figures_are_precision_and_recall_of_each_facet_and_site() -> None:
+    wanted = [
+        *both(),
+        *both(variant="tau=0.9 tail=+ site=hidden"),
+        *both(facet="aspect"),
+    ]
     others = [
-        figure(variant="tau=0.8"),
-        figure(variant="tau=0.9 described"),
-        figure(k=1),
+        *both(variant="tau=0.8 tail=+ site=ffn", k=1),
+        *both(variant="tau=0.9 described tail=+ site=ffn"),
+        *both(variant="tau=0.9 tail=- site=ffn"),
+        *both(k=1),
         figure(metric="R_ceiling"),
-        figure(protocol="simulation"),
+        *both(protocol="simulation"),
     ]
-    assert headline_figures([*others, *wanted]) == tuple(wanted)
+    assert sorted(headline_figures([*others, *wanted]), key=str) == sorted(wanted, key=str)
 
 
-def test_tables_group_by_protocol_and_facet_then_tau_and_k() -> None:
-    figures = [
-        figure(variant="every_neuron", metric="described", k=None),
-        figure(),
-        figure(variant="tau=0.9 upper_bound"),
-        figure(k=5),
-        figure(facet="aspect"),
-        figure(protocol="controls", variant="shuffled_sentences", k=None),
-    ]
-    tables = evaluation_tables(figures)
-    assert [(table.protocol, table.facet, table.n_figures) for table in tables] == [
-        ("label_recovery", "", 4),
-        ("label_recovery", "aspect", 1),
-        ("controls", "", 1),
-    ]
-    assert [group.heading for group in tables[0].groups] == ["", "τ = 0.9, k = 2", "τ = 0.9, k = 5"]
-    assert [row.variant for row in tables[0].groups[1].rows] == [
-        "all neurons that qualify",
-        "true labels as descriptors",
-    ]
-    assert tables[2].groups[0].rows[0].variant == "shuffled sentences"
-    shown = [row.figure for table in tables for group in table.groups for row in group.rows]
-    assert sorted(shown, key=str) == sorted(figures, key=str)
+def test_headline_falls_back_where_no_neuron_qualifies() -> None:
+    undefined = {"value": None, "ci_low": None, "ci_high": None, "n": 0}
+    weaker = both(variant="tau=0.8 tail=+ site=ffn", k=1)
+    assert headline_figures([*weaker, *both(**undefined)]) == tuple(weaker)
+    assert headline_figures(both(**undefined)) == ()
+
+
+def test_a_facet_is_judged_by_its_worse_figure() -> None:
+    (verdict,) = judge_facets([figure(), figure(metric="R", baseline=0.55)])
+    assert verdict.standing is Standing.FAILS
+    assert verdict.decisive.name == "recall@2"
+
+
+def test_facets_with_too_few_neurons_come_last() -> None:
+    verdicts = judge_facets([*both(n=29), *both(facet="aspect", null=0.9)])
+    assert [verdict.standing for verdict in verdicts] == [Standing.FAILS, Standing.TOO_FEW]
+
+
+def test_containment_is_offered_only_where_it_clears_its_controls() -> None:
+    failing = both(value=0.0, ci_low=0.0, ci_high=0.0)
+    contained = figure(variant="tau=0.9 contained tail=+ site=ffn")
+    (verdict,) = judge_facets([*failing, contained])
+    assert verdict.narrower == contained
+    (verdict,) = judge_facets([*failing, contained.model_copy(update={"null": 0.55})])
+    assert verdict.narrower is None
 
 
 @pytest.mark.parametrize(
@@ -88,6 +101,7 @@ def test_tables_group_by_protocol_and_facet_then_tau_and_k() -> None:
         ("P", 5, "precision@5"),
         ("R_ceiling", 2, "reachable recall@2"),
         ("gold_labels", 2, "gold labels per neuron"),
+        ("judged_labels", None, "labels judged"),
         ("AUROC", None, "AUROC"),
         ("some_metric", 1, "some metric@1"),
     ],

@@ -179,10 +179,3 @@ def test_a_cut_file_is_refused(keep: int, matches: Matches, path: Path) -> None:
 def test_a_missing_file_is_told(path: Path) -> None:
     with pytest.raises(RunError, match="cannot read"):
         read_explanations(path)
-
-
-def test_a_folder_named_like_a_partition_changes_nothing(matches: Matches, tmp_path: Path) -> None:
-    path = tmp_path / "rank=7" / "explanations.parquet"
-    write_explanations(path, matches, NEURONS, DESCRIPTORS)
-    shown = [match.rank for one in read_explanations(path) for match in one.matches]
-    assert shown == matches.rank.tolist()

@@ -114,6 +114,16 @@ def test_documents_that_hang_together_raise_the_thresholds() -> None:
     assert together.validation > apart.validation + 0.1
 
 
+def test_both_tails_count() -> None:
+    generator = np.random.default_rng(11)
+    sets = (generator.random((10, 200)) < 0.05).astype(float)
+    rarely_high = np.maximum(generator.normal(size=(200, 50)) - 1.5, 0.0)
+    found = thresholds(rarely_high, sets)
+    mirrored = thresholds(-rarely_high, sets)
+    assert found.discover == pytest.approx(mirrored.discover, abs=1e-12)
+    assert found.discover > 0.65
+
+
 def test_constant_neurons_are_left_out() -> None:
     generator = np.random.default_rng(8)
     sets = (generator.random((5, 100)) < 0.3).astype(float)

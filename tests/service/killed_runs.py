@@ -2,9 +2,10 @@
 
 `once OUT CORPUS MODEL` does one run. `chain ROOT CORPUS MODEL` kills a run again and again: each
 process dies at the first point where none has died yet, the next one goes on from what it left.
-Points are every opening of a file for writing and every renaming. Whoever reaches the end must
-have the bytes of a run that was left alone, in another folder. The same again for a finished run
-that is redone with other settings.
+Points are the openings of files for writing and the renamings, but for those of the stages' own
+records, which the tests of RunDirectory go through one by one. Whoever reaches the end must have
+the bytes of a run that was left alone, in another folder. The same again for a finished run that
+is redone with other settings, there with renamings only.
 """
 
 import importlib
@@ -16,14 +17,29 @@ from pathlib import Path
 from typing import Any
 
 # Loaded before forking, so that every process starts with them.
-MODULES = ("torch", "faiss", "sklearn.cluster", "sentence_transformers", "pyarrow.parquet")
+MODULES = (
+    "faiss",
+    "nupunkt",
+    "sklearn.cluster",
+    "sklearn.feature_extraction.text",
+    "sentence_transformers",
+    "transformers.models.bert.modeling_bert",
+    "descriptors.curation",
+    "descriptors.ingest",
+    "eval.label_recovery",
+    "eval.report",
+    "neurons.exemplars",
+    "neurons.extraction",
+    "service.pipeline",
+)
 KILLS_PER_POINT = {"rename activations/journal.json": 3}
 UNSTABLE = {"timings.json", ".lock"}
-MOST_PROCESSES = 400
+MOST_PROCESSES = 200
 CHANGES: tuple[dict[str, Any], ...] = (
     {},
     {"membership": {"false_discovery_rate": 0.8}, "matching": {"minimum_discover": 4}},
 )
+EVENTS = ({"open", "os.rename"}, {"os.rename"})
 
 
 def run(out: Path, corpus: str, model: str, changes: dict[str, Any]) -> None:
@@ -60,13 +76,14 @@ def point_of(event: str, arguments: tuple[Any, ...], out: str) -> str | None:
         path, kind = arguments[1], "rename"
     else:
         return None
-    name = os.fsdecode(path)
-    return f"{kind} {os.path.relpath(name, out)}" if name.startswith(out + os.sep) else None
+    name = os.path.relpath(os.fsdecode(path), out)
+    own = name.startswith("stages/") and (kind == "write" or name.endswith(".started"))
+    return None if own or name.startswith("..") or name in UNSTABLE else f"{kind} {name}"
 
 
-def die_at_a_new_point(out: Path, deaths: dict[str, int], note: int) -> None:
+def die_at_a_new_point(out: Path, deaths: dict[str, int], kinds: set[str], note: int) -> None:
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        point = point_of(event, arguments, str(out))
+        point = point_of(event, arguments, str(out)) if event in kinds else None
         if point is not None and deaths.get(point, 0) < KILLS_PER_POINT.get(point, 1):
             os.write(note, point.encode())
             os.kill(os.getpid(), signal.SIGKILL)
@@ -74,7 +91,14 @@ def die_at_a_new_point(out: Path, deaths: dict[str, int], note: int) -> None:
     sys.addaudithook(hook)
 
 
-def forked(out: Path, corpus: str, model: str, changes: dict[str, Any], deaths: Any) -> str:
+def forked(
+    out: Path,
+    corpus: str,
+    model: str,
+    changes: dict[str, Any],
+    deaths: dict[str, int],
+    events: set[str],
+) -> str:
     """Run in a process of its own; the point at which it died, or "" if it came to its end."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -82,8 +106,7 @@ def forked(out: Path, corpus: str, model: str, changes: dict[str, Any], deaths: 
         os.close(reading)
         code = 1
         try:
-            if deaths is not None:
-                die_at_a_new_point(out, deaths, writing)
+            die_at_a_new_point(out, deaths, events, writing)
             run(out, corpus, model, changes)
             code = 0
         finally:
@@ -101,12 +124,12 @@ def chain(root: Path, corpus: str, model: str) -> list[str]:
     """Kill runs at every point; the points, in order."""
     died: list[str] = []
     disturbed = root / "disturbed"
-    for number, changes in enumerate(CHANGES):
+    for number, (changes, events) in enumerate(zip(CHANGES, EVENTS, strict=True)):
         alone = root / f"alone-{number}"
-        forked(alone, corpus, model, changes, None)
+        forked(alone, corpus, model, changes, {}, set())
         deaths: dict[str, int] = {}
         for _ in range(MOST_PROCESSES):
-            point = forked(disturbed, corpus, model, changes, deaths)
+            point = forked(disturbed, corpus, model, changes, deaths, events)
             if not point:
                 break
             deaths[point] = deaths.get(point, 0) + 1

@@ -50,7 +50,6 @@ def test_killed_at_every_write_and_rename_resumes_to_the_same_bytes(
     points = json.loads(done.stdout)
     for stage in STAGES:
         assert f"rename stages/{stage}.json" in points
-        assert f"write stages/{stage}.started.partial" in points
     for written in (
         "corpus.parquet",
         "index/embeddings.npy",
@@ -68,6 +67,7 @@ def test_killed_at_every_write_and_rename_resumes_to_the_same_bytes(
         "manifest.json",
     ):
         assert f"rename {written}" in points
+    assert "write index/embeddings.npy.partial" in points
     assert points.count("rename activations/journal.json") == 3
     # The second half redid a finished run with other settings.
     assert points.count("rename membership.npz") == 2
@@ -84,7 +84,7 @@ def test_killed_from_outside_at_any_moment_resumes_to_the_same_bytes(
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     arguments = (review_corpus, tiny_model("bert"))
     subprocess.run(command("once", alone, *arguments), check=True, env=environment())
-    for stage in ("corpus", "embed", "propose", "extract", "evaluate"):
+    for stage in ("embed", "extract", "evaluate"):
         process = subprocess.Popen(command("once", killed, *arguments), env=environment())
         started = killed / "stages" / f"{stage}.started"
         finished = killed / "stages" / f"{stage}.json"
