@@ -2,13 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
 
 from eval.intervals import (
     Interval,
-    auroc_analytic_interval,
-    auroc_interval,
-    auroc_standard_error,
     bootstrap_interval,
 )
 
@@ -115,112 +111,3 @@ def test_small_and_bad_inputs() -> None:
         bootstrap_interval(np.ones(3), seed=0, level=1.0)
     with pytest.raises(ValueError, match="n_resamples is 0"):
         bootstrap_interval(np.ones(3), seed=0, n_resamples=0)
-
-
-@pytest.mark.parametrize(
-    ("n_members", "n_others", "decimals"), [(25, 300, None), (25, 300, 0), (200, 30, 1)]
-)
-def test_auroc_bootstrap_agrees_with_a_plain_one(
-    n_members: int, n_others: int, decimals: int | None
-) -> None:
-    activations, members = _scores(n_members, n_others, 1.0, seed=2, decimals=decimals)
-    interval = auroc_interval(activations, members, seed=3, n_resamples=4000)
-    low, high = np.quantile(
-        _plain_bootstrap_aurocs(activations, members, 1000, seed=4), [0.025, 0.975]
-    )
-    assert interval is not None
-    assert interval.low == pytest.approx(low, abs=0.012)
-    assert interval.high == pytest.approx(high, abs=0.012)
-
-
-@given(
-    st.lists(st.integers(0, 4), min_size=2, max_size=12),
-    st.lists(st.integers(0, 4), min_size=2, max_size=12),
-)
-def test_standard_error_matches_all_pairs(inside: list[int], outside: list[int]) -> None:
-    activations = np.array([*inside, *outside], dtype=np.float32)
-    members = np.arange(activations.size) < len(inside)
-    error = auroc_standard_error(activations, members)
-    assert error == pytest.approx(_brute_force_standard_error(activations, members), abs=1e-12)
-
-
-@pytest.mark.parametrize("decimals", [None, 0])
-def test_standard_error_is_the_spread_of_the_bootstrap(decimals: int | None) -> None:
-    activations, members = _scores(60, 400, 1.2, seed=6, decimals=decimals)
-    error = auroc_standard_error(activations, members)
-    spread = _plain_bootstrap_aurocs(activations, members, 1000, seed=7).std()
-    assert error == pytest.approx(spread, rel=0.1)
-
-
-def test_analytic_interval_agrees_with_the_bootstrap() -> None:
-    activations, members = _scores(150, 3000, 1.5, seed=8)
-    analytic = auroc_analytic_interval(activations, members)
-    drawn = auroc_interval(activations, members, seed=9, n_resamples=4000)
-    assert analytic is not None
-    assert drawn is not None
-    assert analytic.low == pytest.approx(drawn.low, abs=0.006)
-    assert analytic.high == pytest.approx(drawn.high, abs=0.006)
-    assert analytic.low < roc_auc_score(members, activations) < analytic.high
-
-
-def test_analytic_interval_covers_the_truth_as_often_as_it_says() -> None:
-    from scipy.stats import norm
-
-    truth = norm.cdf(1.5 / np.sqrt(2.0))
-    covered = 0
-    for seed in range(400):
-        activations, members = _scores(40, 200, 1.5, seed=seed)
-        interval = auroc_analytic_interval(activations, members)
-        assert interval is not None
-        covered += interval.low <= truth <= interval.high
-    assert 0.92 <= covered / 400 <= 0.98
-
-
-def test_reversed_activations_mirror_the_interval() -> None:
-    activations, members = _scores(20, 50, 0.8, seed=10)
-    forward = auroc_analytic_interval(activations, members)
-    backward = auroc_analytic_interval(-activations, members)
-    assert forward is not None
-    assert backward is not None
-    assert backward.low == pytest.approx(1.0 - forward.high)
-    assert backward.high == pytest.approx(1.0 - forward.low)
-
-
-def test_classes_that_do_not_overlap() -> None:
-    activations = np.arange(14, dtype=np.float32)
-    members = activations >= 10
-    # Four members: the exact lower end is 0.025 ** (1 / 4).
-    interval = auroc_analytic_interval(activations, members)
-    assert interval is not None
-    assert interval.low == pytest.approx(0.025**0.25)
-    assert interval.high == 1.0
-    mirrored = auroc_analytic_interval(-activations, members)
-    assert mirrored is not None
-    assert mirrored.low == 0.0
-    assert mirrored.high == pytest.approx(1.0 - 0.025**0.25)
-    assert auroc_interval(activations, members, seed=0) == Interval(1.0, 1.0)
-
-
-def test_constant_activations_are_chance() -> None:
-    activations, members = np.ones(10, dtype=np.float32), np.arange(10) < 4
-    assert auroc_interval(activations, members, seed=0) == Interval(0.5, 0.5)
-    assert auroc_standard_error(activations, members) == 0.0
-
-
-def test_small_and_bad_classes() -> None:
-    activations = np.arange(4, dtype=np.float32)
-    one = np.array([True, False, False, False])
-    for members in (one, ~one):
-        assert auroc_interval(activations, members, seed=0) is None
-        assert auroc_standard_error(activations, members) is None
-        assert auroc_analytic_interval(activations, members) is None
-    with pytest.raises(ValueError, match="found 0 members and 4"):
-        auroc_interval(activations, np.zeros(4, dtype=np.bool_), seed=0)
-    with pytest.raises(ValueError, match="found 4 members and 0"):
-        auroc_standard_error(activations, np.ones(4, dtype=np.bool_))
-    with pytest.raises(ValueError, match="expected \\(n_sentences,\\)"):
-        auroc_standard_error(activations, one[:3])
-    with pytest.raises(ValueError, match="boolean mask"):
-        auroc_standard_error(activations, one.astype(np.int64))
-    with pytest.raises(ValueError, match="NaN"):
-        auroc_standard_error(np.array([0.0, np.nan, 1.0, 2.0], dtype=np.float32), one)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from eval.records import Figure
 from eval.report import (
     HIGHLIGHT_STEPS,
     MEANING_OF_REASON,
-    page_fingerprint,
     render_report,
     write_report,
 )
@@ -242,61 +240,6 @@ def test_figures_at_their_controls_raise_a_red_notice(demo_inputs: Build) -> Non
     assert page.named("div", **{"class": "notice notice-bad", "role": "alert"})
     reason = "theme (ffn): The interval of precision@2 starts at 0.03, not above null 0.03."
     assert reason in page.visible
-
-
-def changed_figures(demo: ReportContent, **changed: object) -> Page:
-    figures = tuple(figure.model_copy(update=changed) for figure in demo.figures)
-    return Page(render_report(replace(demo, figures=figures)))
-
-
-def test_precision_stands_beside_what_other_rankings_reach(demo: ReportContent) -> None:
-    visible = Page(render_report(demo)).visible.replace("\xa0", " ")
-    assert "precision@2 0.72 [0.71, 0.73]" in visible
-    assert "null 0.03 · baseline 0.02 · random 0.03 · true labels 0.90" in visible
-    assert "3,254 neurons carry 2 or more of its 24 labels (AUROC ≥ 0.9)" in visible
-
-
-def test_few_neurons_are_neither_success_nor_failure(demo: ReportContent) -> None:
-    page = changed_figures(demo, n=29)
-    assert "too few neurons to judge" in page.visible
-    assert "clears its controls" not in page.visible
-    assert page.named("div", **{"class": "verdict is-grey"})
-    assert "do not clear their controls" not in changed_figures(demo, n=29, null=0.99).visible
-
-
-def test_a_facet_that_no_neuron_carries_is_named(demo: ReportContent) -> None:
-    page = changed_figures(demo, value=None, ci_low=None, ci_high=None, n=0)
-    assert "theme (ffn): No neuron carries a label of this facet this strongly" in page.visible
-    assert not page.named("div", **{"class": "verdict is-good"})
-
-
-def test_evaluation_details_are_closed_at_first(demo: ReportContent) -> None:
-    details = Page(render_report(demo)).named("details", **{"class": "evaluation"})
-    assert len(details) == 3
-    assert not any("open" in attributes for attributes in details)
-
-
-@pytest.mark.parametrize(
-    ("part", "whole", "shown"),
-    [(0, 9, "0 %"), (9, 9, "100 %"), (9214, 9216, "> 99 %"), (6, 19708, "< 0.1 %"), (1, 0, "–")],
-)
-def test_shares_are_never_rounded_to_none_or_all(
-    demo: ReportContent, part: int, whole: int, shown: str
-) -> None:
-    run = replace(demo.run, neurons=whole)
-    page = Page(render_report(replace(demo, run=run, neurons_described=part)))
-    assert f"{part:,} ({shown}) are described" in page.visible
-
-
-def test_page_fingerprint_is_steady_and_covers_the_templates() -> None:
-    assert page_fingerprint() == page_fingerprint()
-    parts = b"".join(
-        path.read_bytes()
-        for path in sorted(
-            resources.files("eval").joinpath("templates").iterdir(), key=lambda path: path.name
-        )
-    )
-    assert page_fingerprint() == hashlib.sha256(parts).hexdigest()
 
 
 def test_a_corpus_without_labels_is_said_to_have_none(demo_inputs: Build) -> None:

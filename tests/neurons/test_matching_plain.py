@@ -9,7 +9,6 @@ import numpy as np
 from scipy.stats import false_discovery_control, hypergeom, norm, rankdata
 from sklearn.metrics import roc_auc_score
 
-from eval.intervals import auroc_standard_error
 from indexer.arrays import BoolArray, DoubleArray
 from neurons.matching import Matches, MatchingSettings
 from neurons.significance import auroc_bounds
@@ -24,6 +23,13 @@ LOOSE = MatchingSettings(
     candidates=7,
     matches=3,
 )
+
+
+def plain_standard_error(inside: DoubleArray, outside: DoubleArray) -> float:
+    """DeLong's standard error from every pair of a member and another sentence."""
+    wins = (inside[:, None] > outside) + 0.5 * (inside[:, None] == outside)
+    variance = wins.mean(axis=1).var(ddof=1) / len(inside)
+    return float(np.sqrt(variance + wins.mean(axis=0).var(ddof=1) / len(outside)))
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,8 @@ class PlainMatcher:
     ) -> Found:
         discover, _, test = self.splits
         inside = self.world.sets[number]
-        error = auroc_standard_error(values[test], inside[test])
+        own = values[test]
+        error = plain_standard_error(own[inside[test]], own[~inside[test]])
         low, _ = auroc_bounds(np.array([area[2]]), np.array([error]), int(self.rarer[number][2]))
         members = int(inside[discover].sum())
         n_exemplars = round(self.settings.exemplar_share * len(discover))
