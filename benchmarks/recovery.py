@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 from benchmarks.corpora import shared_corpus
 from benchmarks.processes import neuroscribe, watch
 from benchmarks.records import Measurement
+from eval.variants import Reading, Variant
 from indexer.storage import atomic_path
+from neurons.records import Tail
 
 if TYPE_CHECKING:
     from eval.records import Figure
@@ -24,10 +26,9 @@ FACETS = {
     "device_reviews": ("category", "stars", "sentiment"),
 }
 
-_WHERE = "tail=+ site=ffn"
 _KS = (1, 2, 5)
-_TAUS = ("0.8", "0.9")
-_GOALS = {("clinc150", "0.9", "P", 2): ">= 0.65", ("clinc150", "0.9", "R", 2): ">= 0.43"}
+_TAUS = (0.8, 0.9)
+_GOALS = {("clinc150", 0.9, "P", 2): ">= 0.65", ("clinc150", 0.9, "R", 2): ">= 0.43"}
 _BASELINE_GOAL = "< 0.05"
 _TITLE = "# Label recovery\n"
 _HEAD = (
@@ -44,9 +45,9 @@ class RecoveryTable:
     facet: str
     figures: tuple[Figure, ...]
 
-    def find(self, tau: str, kind: str, metric: str, k: int) -> Figure | None:
-        """The figure of a variant (`kind` is empty for the headline one), if it was computed."""
-        variant = " ".join(part for part in (f"tau={tau}", kind, _WHERE) if part)
+    def find(self, tau: float, reading: str, metric: str, k: int) -> Figure | None:
+        """The figure for the positive tails under one reading, if it was computed."""
+        variant = str(Variant(reading, tau, Tail.POSITIVE, "ffn"))
         found = [
             figure
             for figure in self.figures
@@ -54,12 +55,12 @@ class RecoveryTable:
         ]
         return found[0] if found else None
 
-    def rows(self) -> Iterator[tuple[str, Figure]]:
+    def rows(self) -> Iterator[tuple[float, Figure]]:
         """Threshold and headline figure of each line, precision before recall."""
         for tau in _TAUS:
             for metric in ("P", "R"):
                 for k in _KS:
-                    figure = self.find(tau, "", metric, k)
+                    figure = self.find(tau, Reading.HEADLINE, metric, k)
                     if figure is not None:
                         yield tau, figure
 
@@ -95,9 +96,9 @@ def measurements(table: RecoveryTable) -> Iterator[Measurement]:
     for tau, figure in table.rows():
         if figure.value is None or figure.k is None:
             continue
-        name = f"recovery.{table.corpus}.{table.facet}.{figure.metric}@{figure.k}.tau{tau}"
+        name = f"recovery.{table.corpus}.{table.facet}.{figure.metric}@{figure.k}.tau{tau:g}"
         goal = _GOALS.get((table.corpus, tau, figure.metric, figure.k))
-        upper = table.find(tau, "upper_bound", figure.metric, figure.k)
+        upper = table.find(tau, Reading.UPPER_BOUND, figure.metric, figure.k)
         reachable = upper.value if upper is not None and upper.value else None
         yield Measurement.of(
             name,
@@ -123,21 +124,21 @@ def section(corpus: str, tables: Sequence[RecoveryTable]) -> str:
     return "\n".join(lines)
 
 
-def _line(table: RecoveryTable, tau: str, figure: Figure) -> str:
-    def value(kind: str, metric: str) -> float | None:
-        found = table.find(tau, kind, metric, figure.k or 0)
+def _line(table: RecoveryTable, tau: float, figure: Figure) -> str:
+    def value(reading: str, metric: str) -> float | None:
+        found = table.find(tau, reading, metric, figure.k or 0)
         return None if found is None else found.value
 
     cells = [
-        tau,
+        f"{tau:g}",
         f"{figure.metric}@{figure.k}",
         _number(figure.value),
         f"{_number(figure.ci_low)} to {_number(figure.ci_high)}" if figure.n else "",
         _number(figure.null),
         _number(figure.baseline),
-        _number(value("upper_bound", figure.metric)),
-        _number(value("", "R_ceiling") if figure.metric == "R" else None),
-        _number(value("contained", figure.metric)),
+        _number(value(Reading.UPPER_BOUND, figure.metric)),
+        _number(value(Reading.HEADLINE, "R_ceiling") if figure.metric == "R" else None),
+        _number(value(Reading.CONTAINED, figure.metric)),
         f"{figure.n:,}",
     ]
     return f"| {' | '.join(cells)} |"

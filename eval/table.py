@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from eval.facets import CutoffFigures, FacetPopulation, leading_populations, shared_notes
 from eval.records import Figure
 from eval.variants import Variant
-from eval.verdicts import MINIMUM_NEURONS
+from eval.verdicts import MINIMUM_NEURONS, judge_population
 from neurons.records import Tail
 
 if TYPE_CHECKING:
@@ -141,14 +141,23 @@ class _Population:
 
 
 def _compact_table(population: FacetPopulation) -> TextTable:
-    labels = population.labels
-    judged = "" if labels is None else f": {labels.value:.0f} of {labels.n} labels judged"
     return TextTable(
-        title=f"{', '.join(filter(None, (population.shown_facet, population.site)))}{judged}",
+        title=_compact_title(population),
         header=_COMPACT_HEADER,
         rows=tuple(_compact_row(cutoff) for cutoff in population.cutoffs),
         n_left=0,
     )
+
+
+def _compact_title(population: FacetPopulation) -> str:
+    name = ", ".join(part for part in (population.shown_facet, population.site) if part)
+    said = []
+    if (labels := population.labels) is not None:
+        said.append(f"{labels.value:.0f} of {labels.n} labels judged")
+    if (verdict := judge_population(population)) is not None:
+        cutoff = verdict.figures.cutoff
+        said.append(f"{verdict.standing} at {_cutoff_words(cutoff.tau, cutoff.k)}")
+    return f"{name}: {'; '.join(said)}" if said else name
 
 
 def _compact_row(figures: CutoffFigures) -> tuple[str, ...]:

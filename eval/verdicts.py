@@ -106,20 +106,24 @@ def judge(figure: Figure) -> Headline:
     return Headline(figure, Standing.CLEARS, reason)
 
 
+def judge_population(population: FacetPopulation) -> FacetVerdict | None:
+    """The verdict on a facet and site, None where it has no headline."""
+    headline = population.headline
+    if headline is None:
+        return None
+    precision, recall = judge(headline.precision.figure), judge(headline.recall.figure)
+    return FacetVerdict(population, headline, precision, recall)
+
+
 def judge_facets(figures: Iterable[Figure]) -> tuple[FacetVerdict, ...]:
     """The verdict on each facet and site that has a headline, negative tails aside.
 
     Those that rest on too few neurons come last.
     """
     verdicts = [
-        FacetVerdict(
-            population,
-            headline,
-            judge(headline.precision.figure),
-            judge(headline.recall.figure),
-        )
+        verdict
         for population in leading_populations(figures)
-        if (headline := population.headline) is not None
+        if (verdict := judge_population(population)) is not None
     ]
     return tuple(sorted(verdicts, key=lambda each: each.standing is Standing.TOO_FEW))
 

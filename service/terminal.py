@@ -82,6 +82,8 @@ def show_figures(figures: Sequence[Figure], *, everything: bool = False) -> None
     if not figures:
         console.print("no evaluation figures: the corpus has no labels")
         return
+    console.print(Text("evaluation: do descriptors name the labels that neurons carry?", "bold"))
+    console.print()
     tables = full_tables(figures) if everything else compact_tables(figures)
     for table in terminal_tables(tables):
         console.print(table)
@@ -164,7 +166,10 @@ def _funnel(overview: RunOverview) -> Group:
     rows = [
         (f"{sum(overview.sentences.values()):,}", f"sentences: {splits}"),
         (f"{counts.proposed:,}", "descriptors proposed"),
-        *((f"- {count:,}", _words(reason)) for reason, count in counts.rejections.items()),
+        *(
+            (f"{count:,}", f"rejected: {_words(reason)}")
+            for reason, count in counts.rejections.items()
+        ),
         (f"{counts.kept:,}", "descriptors kept"),
         (f"{described:,}", f"neuron tails described, {described / tails:.1%} of {tails:,}"),
     ]

@@ -53,7 +53,7 @@ def _shown(tables: list[TextTable], width: int = 80) -> str:
 
 def test_compact_tables_have_one_row_a_cutoff() -> None:
     theme, stars = compact_tables(_FIGURES)
-    assert theme.title == "theme, ffn: 24 of 25 labels judged"
+    assert theme.title == "theme, ffn: 24 of 25 labels judged; clears its controls at tau 0.9, k 2"
     assert theme.header == ("tau", "k", "P@k", "null", "baseline", "R@k", "ceiling", "n")
     assert theme.rows == (
         ("0.9", "2", "0.65 [0.64, 0.66]", "0.00", "0.04", "0.40 [0.39, 0.41]", "0.71", "321"),

@@ -81,9 +81,9 @@ def point_of(event: str, arguments: tuple[Any, ...], out: str) -> str | None:
     return None if own or name.startswith("..") or name in UNSTABLE else f"{kind} {name}"
 
 
-def die_at_a_new_point(out: Path, deaths: dict[str, int], kinds: set[str], note: int) -> None:
+def die_at_a_new_point(out: Path, deaths: dict[str, int], events: set[str], note: int) -> None:
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        point = point_of(event, arguments, str(out)) if event in kinds else None
+        point = point_of(event, arguments, str(out)) if event in events else None
         if point is not None and deaths.get(point, 0) < KILLS_PER_POINT.get(point, 1):
             os.write(note, point.encode())
             os.kill(os.getpid(), signal.SIGKILL)

@@ -267,11 +267,11 @@ def test_changed_model_is_noticed(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "shown"),
     [
-        (["L1.hidden.3"], ["L1.hidden.3 +", "battery life", "0.830", "most active"]),
+        (["L1.hidden.3"], ["L1.hidden.3 +", "battery life", "0.830", "highest activation"]),
         (["L0.ffn.3"], ["L0.ffn.3 -: not described (effect too small)"]),
-        (["battery life"], ["battery life (similarity 1.00, 6 neuron tails)", "L1.hidden.3"]),
-        (["battery was good.", "--text"], ["of 6 described neuron tails", "percentile"]),
-        (["battery was good", "--concept"], ["battery life (similarity"]),
+        (["battery life"], ["battery life: 5 of 6 neuron tails", "L1.hidden.3"]),
+        (["battery was good.", "--text"], ["of 6 described tails", "percentile"]),
+        (["battery was good", "--concept"], ["descriptors nearest to 'battery was good'"]),
     ],
 )
 def test_command_shows_and_gives_json(

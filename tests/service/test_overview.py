@@ -1,11 +1,7 @@
 """Counts and choices of the summary, on explanations that can be counted by hand."""
 
-import pytest
-
-from eval.records import Figure
 from neurons.records import AbstentionReason, Explanation, Match, Site, Tail
 from service.overview import best_neurons, tail_counts
-from service.terminal import headlines, new_console, table_of
 
 
 def described(
@@ -52,28 +48,3 @@ def test_tails_are_counted_by_site_and_reason() -> None:
 def test_best_neurons_name_each_descriptor_once() -> None:
     assert [each.neuron for each in best_neurons(EXPLANATIONS, 5)] == ["L0.ffn.1", "L0.hidden.0"]
     assert [each.neuron for each in best_neurons(EXPLANATIONS, 1)] == ["L0.ffn.1"]
-
-
-@pytest.mark.parametrize(
-    ("variant", "n", "metric", "shown"),
-    [
-        ("tau=0.9 tail=+ site=ffn", 9, "P", True),
-        ("tau=0.9", 9, "R_ceiling", True),
-        ("tau=0.9 tail=- site=ffn", 9, "P", False),
-        ("tau=0.9 described tail=+ site=ffn", 9, "P", False),
-        ("tau=0.9 tail=+ site=ffn", 0, "P", False),
-        ("tau=0.9 tail=+ site=ffn", 9, "coverage", False),
-    ],
-)
-def test_headlines(variant: str, n: int, metric: str, shown: bool) -> None:
-    figure = Figure(
-        protocol="label_recovery", variant=variant, metric=metric, split="test", value=0.5, n=n
-    )
-    assert headlines([figure]) == ([figure] if shown else [])
-
-
-def test_text_is_never_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:
-    new_console().print(table_of("[bold]t[/]", ("a", "b"), [("[red]x[/red] :smile:", "1,234")]))
-    shown = capsys.readouterr().out
-    assert "[bold]t[/]" in shown
-    assert "[red]x[/red] :smile:" in shown
