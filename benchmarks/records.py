@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from indexer.errors import RunError
+from indexer.records import Record
 from indexer.storage import read_json, write_json
 
 _GOAL = re.compile(r"(<=|>=|<|>) (\d+(?:\.\d+)?)")
@@ -19,15 +20,13 @@ _COMPARISONS = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": ope
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Measurement(BaseModel):
+class Measurement(Record):
     """One measured figure.
 
     `name` is `topic.what`. `ratio` is the value divided by the same quantity for `against`, in the
     same run where times are compared. `goal` reads like `<= 90`, in `unit`; `met` says whether the
     value reaches it and is missing where there is no goal.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1)
     value: Finite

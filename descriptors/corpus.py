@@ -14,12 +14,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pydantic import Field
 
-from descriptors.records import Record, Split
+from descriptors.records import Split
 from descriptors.rows import FieldMapping
 from descriptors.segmentation import Segment
 from descriptors.splits import SPLIT_ORDER, SplitFractions
 from indexer.arrays import IntArray
 from indexer.errors import InputError, RunError
+from indexer.records import Record
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix

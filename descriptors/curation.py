@@ -14,8 +14,9 @@ import numpy as np
 from pydantic import Field
 
 from descriptors.proposer import normalise_phrase, phrase_problem
-from descriptors.records import Descriptor, Group, Proposal, Record
+from descriptors.records import Descriptor, Group, Proposal
 from indexer.arrays import FloatArray, IntArray
+from indexer.records import Record
 from indexer.storage import fingerprint
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
-from descriptors.records import Group, Record
+from descriptors.records import Group
 from indexer.arrays import FloatArray, IntArray
 from indexer.clustering import Clustering, held_out_silhouette, spherical_kmeans
 from indexer.errors import InputError
+from indexer.records import Record
 
 
 class GroupingSettings(Record):

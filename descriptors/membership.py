@@ -16,10 +16,11 @@ from pydantic import Field
 from scipy.sparse import csr_matrix
 from scipy.special import ndtr, ndtri
 
-from descriptors.records import Descriptor, Record
+from descriptors.records import Descriptor
 from indexer.arrays import DoubleArray, FloatArray, IntArray
 from indexer.index import VectorIndex
 from indexer.neighbours import SIMILARITY_TOLERANCE, SimilarVectors, unit_rows
+from indexer.records import Record
 
 
 class MembershipSettings(Record):

@@ -7,13 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
-
-
-class Record(BaseModel):
-    """Base of the frozen records that are written to files or cross folders."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from indexer.records import Record
 
 
 class Split(StrEnum):

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from pydantic import field_validator
 
-from descriptors.records import Record
 from indexer.errors import InputError
+from indexer.records import Record
 
 LABELS_FIELD = "labels"
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from descriptors.records import Record, Split
+from descriptors.records import Split
 from indexer.arrays import IntArray
 from indexer.errors import InputError
+from indexer.records import Record
 
 SPLIT_ORDER = (Split.DISCOVER, Split.VALIDATION, Split.TEST)
 """The splits in the order of their codes 0, 1, 2."""

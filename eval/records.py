@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from indexer.records import Record
 
 
-class Figure(BaseModel):
+class Figure(Record):
     """One evaluation figure with what is needed to judge it.
 
     `null` is the same figure where there is nothing to find, `baseline` the same figure for a
     method that does not look at the neuron; `n` is the number of units the value averages over.
     A missing value means that the quantity is undefined for this figure, never zero.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     protocol: str
     variant: str

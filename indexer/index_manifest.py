@@ -7,10 +7,11 @@ from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from indexer.errors import RunError
 from indexer.neighbours import Vectors
+from indexer.records import Record
 from indexer.storage import file_fingerprint, read_json, write_json
 
 INDEX_FILE = "sentences.faiss"
@@ -26,14 +27,12 @@ class IndexKind(StrEnum):
     INVERTED_LISTS = "inverted_lists"
 
 
-class IndexFacts(BaseModel):
+class IndexFacts(Record):
     """What an index is and how well it finds neighbours.
 
     `recall_at_10` is measured against brute force for inverted lists and 1 for an exact index.
     `vectors_sha256` is `vectors_fingerprint` of what was indexed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: IndexKind
     n_vectors: int = Field(ge=1)
@@ -44,15 +43,13 @@ class IndexFacts(BaseModel):
     vectors_sha256: str
 
 
-class IndexManifest(BaseModel):
+class IndexManifest(Record):
     """The manifest of a saved index; `extra` is the caller's, for example its cache key."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     index: IndexFacts
     faiss_version: str
     file_sha256: str
-    extra: dict[str, JsonValue] = {}
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 def vectors_fingerprint(vectors: Vectors) -> str:

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from indexer.arrays import IntArray
 from indexer.errors import BackendError, InputError
+from indexer.records import Record
 from neurons.batching import TokenizedText, batches, padded, tokenize
 from neurons.capture import captured
 from neurons.parity import ParityReport
@@ -54,15 +55,13 @@ class TextSource(Protocol):
         ...
 
 
-class ExtractionSettings(BaseModel):
+class ExtractionSettings(Record):
     """What is extracted, and in which portions.
 
     `token_budget` bounds the padded tokens of a batch. `window_sentences` bounds the sentences that
     are held in memory and lost when a run is interrupted. `maximum_tokens` shortens the longest
     input below what the model can read; special tokens count.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sites: tuple[Site, ...] = Field(default=(Site.FFN, Site.HIDDEN), min_length=1)
     pooling: Pooling = Pooling.MAX

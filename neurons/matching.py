@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from indexer.arrays import BoolArray, DoubleArray, IntArray
+from indexer.records import Record
 from neurons.auroc import set_sizes
 from neurons.match_block import (
     JudgeableSets,
@@ -45,14 +46,12 @@ _Number = TypeVar("_Number", bound=np.generic)
 TAILS = (Tail.POSITIVE, Tail.NEGATIVE)
 
 
-class MatchingSettings(BaseModel):
+class MatchingSettings(Record):
     """How matches are chosen; AUROC values, shares, and counts per tail of a neuron.
 
     `minimum_discover` and `minimum_held_out` are the fewest members, and the fewest others, with
     which a descriptor is judged in the discover split and in the other two.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     matches: int = Field(default=5, ge=1)
     candidates: int = Field(default=40, ge=1)

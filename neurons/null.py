@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from indexer.arrays import DoubleArray, IntArray
+from indexer.records import Record
 from neurons.auroc import auroc_from_ranks, average_ranks, rarer_sizes
 
 if TYPE_CHECKING:
@@ -21,10 +21,8 @@ _FEWEST_EXCHANGED = 5
 _STREAM = 1
 
 
-class NullThresholds(BaseModel):
+class NullThresholds(Record):
     """What a match must exceed: on discover as the best of all, on validation as a single one."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     discover: float
     validation: float

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ConfigDict
-
 from indexer.errors import BackendError
+from indexer.records import Record
 from neurons.architectures import Architecture, CapturePoint, FeedForward
 from neurons.batching import padded, tokenize
 from neurons.capture import captured, recorded
@@ -27,15 +26,13 @@ PARITY_TEXTS = (
 )
 
 
-class ParityReport(BaseModel):
+class ParityReport(Record):
     """Largest differences between captured activations and an independent computation.
 
     `hidden` is compared with the hidden states the model itself returns, `ffn` with act(x W + b)
     computed from the weights. Relative differences are divided by the largest absolute value of
     the layer; `passed` says that both stay below `tolerance`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     texts: int
     layers: int

@@ -6,9 +6,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
-
 from indexer.errors import InputError
+from indexer.records import Record
 
 _ADDRESS = re.compile(r"L(\d+)\.([a-z]+)\.(\d+)")
 
@@ -88,11 +87,7 @@ class NeuronId:
         return cls(int(found[1]), Site(found[2]), int(found[3]))
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Match(_Record):
+class Match(Record):
     """A descriptor that a neuron's tail responds to.
 
     AUROC of the activation for the descriptor's sentences on the test split with its 95% interval
@@ -110,7 +105,7 @@ class Match(_Record):
     exemplar_z: float
 
 
-class Explanation(_Record):
+class Explanation(Record):
     """What one tail of a neuron responds to: ranked matches, or an abstention with its reason."""
 
     neuron: str
@@ -119,7 +114,7 @@ class Explanation(_Record):
     reason: AbstentionReason | None = None
 
 
-class TokenActivation(_Record):
+class TokenActivation(Record):
     """A token's place in its sentence (characters, end exclusive) and its activation."""
 
     start: int
@@ -127,7 +122,7 @@ class TokenActivation(_Record):
     activation: float
 
 
-class Exemplar(_Record):
+class Exemplar(Record):
     """A sentence on which a neuron's tail is most active: its corpus row and token activations."""
 
     row: int
@@ -135,7 +130,7 @@ class Exemplar(_Record):
     tokens: tuple[TokenActivation, ...]
 
 
-class NeuronExemplars(_Record):
+class NeuronExemplars(Record):
     """The exemplars of one tail of a neuron, most active first."""
 
     neuron: str

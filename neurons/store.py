@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import RunError
+from indexer.records import Record
 from indexer.storage import read_json
 from neurons.parity import ParityReport
 from neurons.records import LayerSite, NeuronId, Pooling, Site
@@ -26,11 +27,7 @@ JOURNAL_NAME = "journal.json"
 HalfArray = NDArray[np.float16]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ExtractionReport(_Record):
+class ExtractionReport(Record):
     """What an extraction read and what it had to leave out or change.
 
     `tokens` includes special tokens and excludes padding. `truncated_tokens` are the content tokens
@@ -52,7 +49,7 @@ class ExtractionReport(_Record):
         return ExtractionReport(**{name: mine[name] + theirs[name] for name in mine})
 
 
-class StoredSite(_Record):
+class StoredSite(Record):
     """One file of the store."""
 
     layer: int
@@ -70,7 +67,7 @@ class StoredSite(_Record):
         return f"{self.layer_site}.npy"
 
 
-class StoreLayout(_Record):
+class StoreLayout(Record):
     """What decides the bytes of a store; two stores of the same layout are interchangeable.
 
     `key` is the caller's fingerprint of model, corpus and settings.
@@ -84,7 +81,7 @@ class StoreLayout(_Record):
     dtype: str = "float16"
 
 
-class StoreManifest(_Record):
+class StoreManifest(Record):
     """The content of the store's manifest.json."""
 
     layout: StoreLayout

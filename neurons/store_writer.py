@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from indexer.errors import RunError
+from indexer.records import Record
 from indexer.storage import PARTIAL_SUFFIX, read_json, write_json
 from neurons.parity import ParityReport
 from neurons.records import LayerSite
@@ -36,10 +37,8 @@ logger = logging.getLogger(__name__)
 _ITEM_BYTES = 2
 
 
-class Journal(BaseModel):
+class Journal(Record):
     """How far a store has come: the windows that are complete and the report over them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: StoreLayout
     windows_done: int

@@ -11,9 +11,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from indexer.errors import NeuroscribeError
+from indexer.records import Record
 from service.plan import free_bytes
 from service.stages import installed_versions
 
@@ -28,11 +27,7 @@ _PROPOSED_FOR = (
 )
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Check(_Record):
+class Check(Record):
     """One thing looked at; `advice` says what to do where it is not `ok`.
 
     What is not `required` may fail without making neuroscribe unusable.
@@ -55,7 +50,7 @@ class Finding:
     required: bool = True
 
 
-class Diagnosis(_Record):
+class Diagnosis(Record):
     """All checks of a machine."""
 
     checks: tuple[Check, ...]

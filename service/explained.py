@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
-
 from descriptors.records import Split
+from indexer.records import Record
 from neurons.records import AbstentionReason, Match, Tail, TokenActivation
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ExplainedSentence(_Record):
+class ExplainedSentence(Record):
     """A sentence of the corpus on which a neuron is most active, with its tokens' activations."""
 
     id: str
@@ -22,7 +17,7 @@ class ExplainedSentence(_Record):
     tokens: tuple[TokenActivation, ...]
 
 
-class ExplainedTail(_Record):
+class ExplainedTail(Record):
     """One tail of a neuron: ranked descriptors or the reason for having none, and exemplars."""
 
     tail: Tail
@@ -31,14 +26,14 @@ class ExplainedTail(_Record):
     exemplars: tuple[ExplainedSentence, ...]
 
 
-class ExplainedNeuron(_Record):
+class ExplainedNeuron(Record):
     """What a neuron responds to, the positive tail first."""
 
     neuron: str
     tails: tuple[ExplainedTail, ...]
 
 
-class CarryingNeuron(_Record):
+class CarryingNeuron(Record):
     """A neuron's tail that has a descriptor among its matches."""
 
     neuron: str
@@ -46,7 +41,7 @@ class CarryingNeuron(_Record):
     match: Match
 
 
-class NearDescriptor(_Record):
+class NearDescriptor(Record):
     """A descriptor near a concept, and the neurons that carry it, highest AUROC first.
 
     `similarity` is the cosine of the two embeddings; `n_neurons` counts all that carry it.
@@ -59,14 +54,14 @@ class NearDescriptor(_Record):
     neurons: tuple[CarryingNeuron, ...]
 
 
-class ExplainedConcept(_Record):
+class ExplainedConcept(Record):
     """The descriptors nearest to a concept in words, nearest first."""
 
     concept: str
     descriptors: tuple[NearDescriptor, ...]
 
 
-class FiringNeuron(_Record):
+class FiringNeuron(Record):
     """A described neuron's tail and how far a text drives it above its usual level.
 
     `z` counts standard deviations above the mean over the run's discover sentences, in the
@@ -82,7 +77,7 @@ class FiringNeuron(_Record):
     tokens: tuple[TokenActivation, ...]
 
 
-class ExplainedText(_Record):
+class ExplainedText(Record):
     """The described neurons that a text drives furthest above their usual level, furthest first.
 
     `n_described` is the number of neuron tails compared; `truncated_tokens` did not fit the model.

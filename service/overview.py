@@ -5,17 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from descriptors.records import Split
+from indexer.records import Record
 from neurons.records import AbstentionReason, Explanation, Match, NeuronId, Site, Tail
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DescriptorCounts(_Record):
+class DescriptorCounts(Record):
     """How many descriptors were proposed and kept, and why the others were not."""
 
     proposed: int
@@ -23,7 +18,7 @@ class DescriptorCounts(_Record):
     rejections: dict[str, int]
 
 
-class TailCounts(_Record):
+class TailCounts(Record):
     """How many tails of one site's neurons are described, and why the others are not."""
 
     site: Site
@@ -33,7 +28,7 @@ class TailCounts(_Record):
     abstentions: dict[AbstentionReason, int]
 
 
-class BestNeuron(_Record):
+class BestNeuron(Record):
     """A neuron's tail and its first match."""
 
     neuron: str
@@ -41,7 +36,7 @@ class BestNeuron(_Record):
     match: Match
 
 
-class RunOverview(_Record):
+class RunOverview(Record):
     """What a run has read, proposed and described; `best` holds the highest AUROC first."""
 
     sentences: dict[Split, int]

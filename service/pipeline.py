@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from eval.records import Figure
 from indexer.errors import RunError
+from indexer.records import Record
 from service.report_stage import REPORT, ReportStage
 from service.run_directory import RunDirectory
 from service.settings import RunSettings
@@ -29,10 +30,8 @@ STAGES = (
 )
 
 
-class RunSummary(BaseModel):
+class RunSummary(Record):
     """What a run did and found; `results` holds what each stage counted."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     out: str
     complete: bool

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from descriptors.records import Split
 from indexer.arrays import IntArray
+from indexer.records import Record
 
 if TYPE_CHECKING:
     from descriptors.corpus import Corpus
@@ -37,10 +37,8 @@ _RANKED_SENTENCES = 4_096
 _HALF_BYTES = 2
 
 
-class Minutes(BaseModel):
+class Minutes(Record):
     """Estimated minutes by part; `matching` is the ranking of all neurons."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     embeddings: float
     activations: float
@@ -52,14 +50,12 @@ class Minutes(BaseModel):
         return self.embeddings + self.activations + self.matching
 
 
-class Plan(BaseModel):
+class Plan(Record):
     """What a run would read, write and take; sizes are in units of 10^9 and 10^6 bytes.
 
     `tokens` (special tokens included) is extrapolated from `sampled_sentences`. `groups_at_most`
     bounds the groups that are sent to proposers: how many suit the corpus is found in the run.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     texts: int
     blank_skipped: int

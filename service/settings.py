@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from descriptors.corpus import CorpusSettings
 from descriptors.curation import CurationSettings
 from descriptors.groups import GroupingSettings
 from descriptors.membership import MembershipSettings
+from indexer.records import Record
 from neurons.extraction import ExtractionSettings
 from neurons.matching import MatchingSettings
 
 
-class RunSettings(BaseModel):
+class RunSettings(Record):
     """The settings of one run; every field is part of the manifest.
 
     `encoder` embeds sentences and descriptors; `model` is the subject model.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     corpus: str
     model: str = "bundled"

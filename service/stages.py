@@ -9,9 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from indexer.errors import RunError
+from indexer.records import Record
 from indexer.storage import PARTIAL_SUFFIX, file_fingerprint, fingerprint, read_json
 
 FORMAT_VERSION = 1
@@ -26,10 +27,8 @@ _BLOCKS = 256
 _BLOCK_BYTES = 65_536
 
 
-class StoredRecord(BaseModel):
+class StoredRecord(Record):
     """Base of the records a run keeps as JSON files."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     @classmethod
     def read(cls, path: Path) -> Self:
