@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from indexer.arrays import DoubleArray, IntArray
 from indexer.records import Record
 from neurons.auroc import auroc_from_ranks, average_ranks, rarer_sizes
+from neurons.split_rows import block_units
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -95,28 +96,29 @@ def null_thresholds(
         return NullThresholds(discover=1.0, validation=1.0)
     # A stream of its own: a control that shuffles with the same seed would be shuffled back.
     generator = np.random.default_rng([seed, _STREAM])
-    ranks = [average_ranks(sample[own][:, varying]) for own in rows]
+    permutations = [
+        [permuted_rows(documents[own], generator) for own in rows] for _ in range(repeats)
+    ]
     largest, single = [], []
-    for _ in range(repeats):
-        values = [
-            _permuted(own_ranks, own_sets, documents[own_rows], statistic, generator)
-            for own_ranks, own_sets, own_rows in zip(ranks, sets, rows, strict=True)
-        ]
-        largest.append(values[0].max(axis=0))
-        single.append(values[1].ravel())
+    units = block_units(len(sample))
+    columns = np.flatnonzero(varying)
+    for first in range(0, len(columns), units):
+        block = sample[:, columns[first : first + units]]
+        ranks = [average_ranks(block[own]) for own in rows]
+        for permutation in permutations:
+            discover, validation = (
+                _both_tails(own_ranks[own], own_sets, statistic)
+                for own_ranks, own, own_sets in zip(ranks, permutation, sets, strict=True)
+            )
+            largest.append(discover.max(axis=0))
+            single.append(validation.ravel())
     return NullThresholds(
         discover=float(np.quantile(np.concatenate(largest), quantile)),
         validation=float(np.quantile(np.concatenate(single), quantile)),
     )
 
 
-def _permuted(
-    ranks: DoubleArray,
-    sets: csr_matrix,
-    documents: IntArray,
-    statistic: Statistic,
-    generator: np.random.Generator,
-) -> DoubleArray:
-    """The statistic of both tails under one permutation (`n_sets, 2 n_sampled`)."""
-    area = auroc_from_ranks(ranks[permuted_rows(documents, generator)], sets)
+def _both_tails(ranks: DoubleArray, sets: csr_matrix, statistic: Statistic) -> DoubleArray:
+    """The statistic of both tails (`n_sets, 2 n_units`)."""
+    area = auroc_from_ranks(ranks, sets)
     return statistic(np.concatenate([area, 1.0 - area], axis=1), rarer_sizes(sets))

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 Block = NDArray[np.floating[Any]]
 Watch = Callable[[Iterable[Block], int], Iterable[Block]]
+"""Passes blocks on, knowing how many neurons they hold together; shows progress."""
 
-_BLOCK_BYTES = 1 << 26
+_BLOCK_BYTES = 1 << 25
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def block_units(n_sentences: int) -> int:
     return int(max(8, min(512, _BLOCK_BYTES // (8 * max(n_sentences, 1)))))
 
 
-def unwatched(blocks: Iterable[Block], _total: int) -> Iterable[Block]:
+def unwatched(blocks: Iterable[Block], _n_neurons: int) -> Iterable[Block]:
     """Show no progress."""
     return blocks
 
@@ -88,8 +89,7 @@ def ranked_blocks(
 ) -> Iterator[SplitRanks]:
     """Rank every block of neurons within the splits; `watch` wraps them for a progress bar."""
     units = block_units(activations.n_sentences)
-    total = -(-activations.n_neurons // units)
-    for block in watch(activations.blocks(units), total):
+    for block in watch(activations.blocks(units), activations.n_neurons):
         yield SplitRanks(
             average_ranks(block[rows.discover]),
             average_ranks(block[rows.validation]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from service.catalog_stages import CORPUS, DESCRIPTORS, MEMBERSHIP, CatalogStage
 
 if TYPE_CHECKING:
     from neurons.exemplars import NeuronTail
-    from neurons.split_rows import SplitRows
+    from neurons.split_rows import Block, SplitRows
     from neurons.store import ActivationStore
     from neurons.subject import SubjectModel
 
@@ -73,11 +73,14 @@ class NeuronStages(CatalogStages):
             for unit in range(self.store.units(place))
         ]
 
-    def watch(self, blocks: Iterable[Any], total: int) -> Iterable[Any]:
+    def watch(self, blocks: Iterable[Block], n_neurons: int) -> Iterator[Block]:
         """Show progress over blocks of neurons."""
         from tqdm import tqdm
 
-        return tqdm(blocks, total=total, desc="match", unit="block", disable=not self.progress)
+        with tqdm(total=n_neurons, desc="match", unit="neuron", disable=not self.progress) as bar:
+            for block in blocks:
+                yield block
+                bar.update(block.shape[1])
 
     def extract(self) -> None:
         """`activations/`."""

@@ -62,7 +62,7 @@ def test_a_store_is_read_in_blocks_that_make_up_all_its_neurons(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("n_sentences", "expected"), [(0, 512), (1, 512), (40_000, 209), (10**9, 8)]
+    ("n_sentences", "expected"), [(0, 512), (1, 512), (40_000, 104), (10**9, 8)]
 )
 def test_a_block_is_bounded(n_sentences: int, expected: int) -> None:
     assert block_units(n_sentences) == expected
@@ -83,14 +83,14 @@ def test_the_watch_sees_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(split_rows, "_BLOCK_BYTES", 1)
     seen: list[int] = []
 
-    def watch(blocks: Iterable[Block], total: int) -> Iterable[Block]:
-        seen.append(total)
+    def watch(blocks: Iterable[Block], n_neurons: int) -> Iterable[Block]:
+        seen.append(n_neurons)
         for block in blocks:
             seen.append(block.shape[1])
             yield block
 
     assert len(list(ranked_blocks(in_memory(VALUES), ROWS, watch))) == 4
-    assert seen == [4, 8, 8, 8, 6]
+    assert seen == [30, 8, 8, 8, 6]
 
 
 def test_a_unit_is_constant_by_its_discover_sentences() -> None:
