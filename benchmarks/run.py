@@ -17,6 +17,8 @@ from benchmarks.records import Measurement, read_results, replaced, write_result
 
 RESULTS = Path(__file__).with_name("results.json")
 
+_FILE_WIDTH = 160
+
 
 @dataclass(frozen=True)
 class Benchmark:
@@ -87,7 +89,11 @@ def show(measurements: Sequence[Measurement]) -> None:
         pad_edge=False,
     )
     for column in ("name", "value", "unit", "goal", "met", "ratio", "against"):
-        table.add_column(column, justify="right" if column in {"value", "ratio"} else "left")
+        table.add_column(
+            column,
+            justify="right" if column in {"value", "ratio"} else "left",
+            no_wrap=column == "name",
+        )
     for each in measurements:
         table.add_row(
             each.name,
@@ -98,7 +104,8 @@ def show(measurements: Sequence[Measurement]) -> None:
             "" if each.ratio is None else f"{each.ratio:.3g}",
             each.against or "",
         )
-    Console().print(table)
+    # Into a file, where no terminal says how wide a line may be, names must not be cut.
+    Console(width=None if sys.stdout.isatty() else _FILE_WIDTH).print(table)
 
 
 if __name__ == "__main__":

@@ -134,9 +134,12 @@ def recover_labels(
     and outside in every split cannot be judged; `judged_labels` says how many could.
     """
     facets = [_judged_facet(task, name) for name in task.labels.facets]
-    compared = _compare(task, [facet.gold_sets for facet in facets if facet.n_judged])
     figures = [_judged_figure(facet) for facet in facets]
-    for facet, gold in zip((f for f in facets if f.n_judged), compared.gold, strict=True):
+    judged = [facet for facet in facets if facet.n_judged]
+    if not judged:
+        return figures
+    compared = _compare(task, [facet.gold_sets for facet in judged])
+    for facet, gold in zip(judged, compared.gold, strict=True):
         figures += _facet_figures(task, facet, gold, compared.shuffled, ks, taus)
     return figures
 

@@ -46,7 +46,7 @@ def run(out: Path, corpus: str, model: str, changes: dict[str, Any]) -> None:
     from service.pipeline import run_pipeline
     from service.settings import RunSettings
 
-    asked = {
+    asked: dict[str, Any] = {
         "corpus": corpus,
         "model": model,
         "encoder": model,
@@ -56,7 +56,7 @@ def run(out: Path, corpus: str, model: str, changes: dict[str, Any]) -> None:
         "matching": {"null_quantile": 0.6, "minimum_discover": 3, "minimum_auroc": 0.5},
     }
     for name, change in changes.items():
-        asked[name] = {**asked.get(name, {}), **change}  # type: ignore[dict-item]
+        asked[name] = {**asked.get(name, {}), **change}
     run_pipeline(RunSettings.model_validate(asked), out)
 
 
@@ -71,13 +71,13 @@ def point_of(event: str, arguments: tuple[Any, ...], out: str) -> str | None:
         path, _, flags = arguments
         if isinstance(path, int) or not flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
             return None
-        kind = "write"
+        kind = "write" if flags & os.O_CREAT else "rewrite"
     elif event == "os.rename":
         path, kind = arguments[1], "rename"
     else:
         return None
     name = os.path.relpath(os.fsdecode(path), out)
-    own = name.startswith("stages/") and (kind == "write" or name.endswith(".started"))
+    own = name.startswith("stages/") and (kind != "rename" or name.endswith(".started"))
     return None if own or name.startswith("..") or name in UNSTABLE else f"{kind} {name}"
 
 

@@ -68,6 +68,7 @@ def test_killed_at_every_write_and_rename_resumes_to_the_same_bytes(
     ):
         assert f"rename {written}" in points
     assert "write index/embeddings.npy.partial" in points
+    assert "rewrite activations/L1.hidden.npy.partial" in points
     assert points.count("rename activations/journal.json") == 3
     # The second half redid a finished run with other settings.
     assert points.count("rename membership.npz") == 2
