@@ -102,12 +102,16 @@ def explained_rankings(
     return (rankings[0], rankings[1])
 
 
-def judged_labels(labels: Labels, rows: SplitRows) -> BoolArray:
-    """Labels with at least two sentences inside and outside in every split (`n_labels`)."""
+def judged_labels(labels: Labels, rows: SplitRows, settings: MatchingSettings) -> BoolArray:
+    """Labels that the matcher could judge as descriptors (`n_labels`).
+
+    Only these have an upper bound, so only these are gold.
+    """
+    least = (settings.minimum_discover, settings.minimum_held_out, settings.minimum_held_out)
     judged = np.ones(len(labels), dtype=bool)
-    for own in (rows.discover, rows.validation, rows.test):
+    for own, minimum in zip((rows.discover, rows.validation, rows.test), least, strict=True):
         sizes = set_sizes(labels.membership[:, own])
-        judged &= (sizes >= 2) & (len(own) - sizes >= 2)
+        judged &= (sizes >= minimum) & (len(own) - sizes >= minimum)
     return judged
 
 
@@ -130,8 +134,8 @@ def recover_labels(
 ) -> list[Figure]:
     """The figures of the protocol for every facet, population and tail.
 
-    The variant of a figure ends with its tail and population. Labels without two sentences inside
-    and outside in every split cannot be judged; `judged_labels` says how many could.
+    The variant of a figure ends with its tail and population. Labels too rare for the matcher, or
+    too common, are not judged; `judged_labels` says how many were.
     """
     facets = [_judged_facet(task, name) for name in task.labels.facets]
     figures = [_judged_figure(facet) for facet in facets]
@@ -171,7 +175,7 @@ class _Compared:
 
 def _judged_facet(task: LabelRecoveryTask, name: str) -> _Facet:
     labels = task.labels.facet(name)
-    judged = np.flatnonzero(judged_labels(labels, task.rows))
+    judged = np.flatnonzero(judged_labels(labels, task.rows, task.settings))
     return _Facet(name, len(labels), labels.membership[judged])
 
 

@@ -19,6 +19,8 @@ from indexer.storage import atomic_path
 
 WINDOW = 8192
 ROWS_PER_COMPONENT = 20
+_FEW_COMPONENTS = 24
+_FEWEST_ROWS_PER_COMPONENT = 5
 
 # Directions with a smaller share of the largest variance hold what float16 left over. Scaled up
 # they would drown all others in the vector of a sentence that the fit has not seen.
@@ -39,8 +41,8 @@ class Whitening:
         """Fit on `embeddings[rows]`, read in windows so that memory does not grow with the rows.
 
         `power` 0 only centres and rotates, 1 whitens fully. Fewer components than asked for are
-        used when there are fewer than 20 rows per component, whose spreads could not be estimated,
-        and when the rows (all alike, say) do not vary in so many directions.
+        used when there are fewer than 20 rows per component (5 for the first 24): spreads could
+        not be estimated, and when the rows (all alike, say) do not vary in so many directions.
 
         Raises:
             ValueError: fewer than two rows, no component, or a power outside [0, 1].
@@ -62,7 +64,8 @@ class Whitening:
         variances, directions = np.linalg.eigh(covariance)
         smallest = max(variances[-1] * _SMALLEST_VARIANCE, np.finfo(np.float64).tiny)
         varying = np.count_nonzero(variances > smallest)
-        estimable = max(2, len(rows) // ROWS_PER_COMPONENT)
+        few = min(_FEW_COMPONENTS, len(rows) // _FEWEST_ROWS_PER_COMPONENT)
+        estimable = max(2, few, len(rows) // ROWS_PER_COMPONENT)
         kept = max(1, min(n_components, estimable, varying))
         variances = np.maximum(variances[::-1][:kept], smallest)
         spreads = np.sqrt(variances / variances[0])

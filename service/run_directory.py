@@ -194,21 +194,6 @@ class RunDirectory:
         write_json(self.path / _MANIFEST, manifest.model_dump(mode="json"))
         return manifest
 
-    def prune(self) -> list[str]:
-        """Remove stages that this process neither did nor reused, with their files.
-
-        For a process that went through every stage of a run; returns the names removed.
-        """
-        self._check_writable()
-        records = self.stages()
-        current = {*self.reused, *self.recomputed}
-        needed = {output for name in current for output in records[name].outputs}
-        stale = [name for name in records if name not in current]
-        for name in stale:
-            self._withdraw_manifest()
-            self._discard(name, set(records[name].outputs) - needed)
-        return stale
-
     def manifest(self) -> Manifest:
         """The manifest of a finished run.
 

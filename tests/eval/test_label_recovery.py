@@ -205,7 +205,7 @@ def test_labels_too_rare_are_counted_as_not_judged(perfect: list[Figure]) -> Non
     tone = only(perfect, "every_label", "judged_labels", None, "tone")
     assert (topic.value, topic.n) == (8.0, 9)
     assert (tone.value, tone.n) == (2.0, 2)
-    np.testing.assert_array_equal(judged_labels(labels(), rows()), [True] * 10 + [False])
+    np.testing.assert_array_equal(judged_labels(labels(), rows(), SETTINGS), [True] * 10 + [False])
 
 
 def test_hits_of_a_given_ranking_by_hand() -> None:
@@ -394,7 +394,7 @@ def test_shuffling_deals_whole_documents_within_a_split(seed: int) -> None:
 
 
 @given(st.data())
-def test_judged_labels_have_two_sentences_inside_and_outside_every_split(
+def test_judged_labels_have_what_the_matcher_asks_for_in_every_split(
     data: st.DataObject,
 ) -> None:
     splits = [np.arange(0, 5), np.arange(5, 9), np.arange(9, 12)]
@@ -404,7 +404,8 @@ def test_judged_labels_have_two_sentences_inside_and_outside_every_split(
             st.lists(st.lists(st.booleans(), min_size=12, max_size=12), min_size=1, max_size=4)
         )
     )
-    found = judged_labels(Labels(("l",) * len(members), csr_matrix(members)), own)
+    least = MatchingSettings(minimum_discover=2, minimum_held_out=2)
+    found = judged_labels(Labels(("l",) * len(members), csr_matrix(members)), own, least)
     expected = [
         all(min(label[split].sum(), (~label[split]).sum()) >= 2 for split in splits)
         for label in members

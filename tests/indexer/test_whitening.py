@@ -112,8 +112,8 @@ def test_a_float16_memory_map_is_read_as_the_numbers_it_holds(tmp_path: Path) ->
     ("n_rows", "n_components"),
     [
         (2, 1),  # two rows differ in one direction only
-        (ROWS_PER_COMPONENT * 3 - 1, 2),
-        (ROWS_PER_COMPONENT * 5, 5),
+        (14, 2),
+        (40, 8),  # five rows each while there are few components
         (ROWS_PER_COMPONENT * 40, DIMENSION),
     ],
 )
@@ -194,3 +194,10 @@ def test_a_file_that_cannot_be_read_is_a_run_error(tmp_path: Path) -> None:
     save_file({"mean": rows[0]}, path)
     with pytest.raises(RunError, match="projection"):
         Whitening.load(path)
+
+
+def test_many_components_need_twenty_rows_each() -> None:
+    rows = embeddings(400, dimension=60)
+    assert Whitening.fit(rows, every(rows)).projection.shape == (60, 24)
+    rows = embeddings(ROWS_PER_COMPONENT * 40, dimension=60)
+    assert Whitening.fit(rows, every(rows)).projection.shape == (60, 40)

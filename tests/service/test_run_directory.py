@@ -307,19 +307,6 @@ def test_damaged_record_names_its_file(out: Path) -> None:
         write_number(run, 1, [])
 
 
-def test_prune_removes_only_stages_not_gone_through(out: Path) -> None:
-    run = begun(out)
-    write_number(run, 1, [])
-    run.stage("old", {}, ["old.txt"], lambda: (out / "old.txt").write_text("old"))
-    run.close()
-    run = begun(out)
-    write_number(run, 1, [])
-    assert run.prune() == ["old"]
-    assert not (out / "old.txt").exists()
-    assert (out / "number.txt").exists()
-    assert set(run.stages()) == {"number"}
-
-
 def test_large_files_are_recognised_by_blocks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
