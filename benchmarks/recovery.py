@@ -133,7 +133,7 @@ def _line(table: RecoveryTable, tau: float, figure: Figure) -> str:
         f"{tau:g}",
         f"{figure.metric}@{figure.k}",
         _number(figure.value),
-        f"{_number(figure.ci_low)} to {_number(figure.ci_high)}" if figure.n else "",
+        "" if figure.ci_low is None else f"{figure.ci_low:.3f} to {figure.ci_high:.3f}",
         _number(figure.null),
         _number(figure.baseline),
         _number(value(Reading.UPPER_BOUND, figure.metric)),
