@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from indexer.arrays import FloatArray
+from indexer.arrays import FloatArray, half_header
 from indexer.errors import BackendError, InputError
 from indexer.model_folder import folder_fingerprint, model_folder
 from indexer.storage import atomic_path, fingerprint
@@ -180,16 +180,13 @@ def embed_sentences(
     from tqdm import tqdm
 
     n_truncated = 0
-    shape = (len(texts), encoder.dimension)
     with (
         atomic_path(path) as partial,
         # Plain writes: on a full disk they raise, where a memory map kills the process.
         partial.open("wb") as handle,
         tqdm(total=len(texts), unit=" sentences", desc="embed", disable=not progress) as bar,
     ):
-        np.lib.format.write_array_header_1_0(
-            handle, {"descr": "<f2", "fortran_order": False, "shape": shape}
-        )
+        handle.write(half_header(len(texts), encoder.dimension))
         for start in range(0, len(texts), WINDOW):
             window = texts[start : start + WINDOW]
             handle.write(encoder.encode(window).astype("<f2").tobytes())

@@ -6,7 +6,6 @@ counts the window as complete, so a resumed run rewrites at most one window, wit
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
+from indexer.arrays import half_header
 from indexer.errors import RunError
 from indexer.records import Record
 from indexer.storage import PARTIAL_SUFFIX, read_json, write_json
@@ -182,12 +182,7 @@ def _preallocate(folder: Path, layout: StoreLayout) -> None:
 
 def _header(layout: StoreLayout, stored: StoredSite) -> bytes:
     """How a .npy file of this shape begins."""
-    buffer = io.BytesIO()
-    shape = (layout.n_sentences, stored.units)
-    np.lib.format.write_array_header_1_0(
-        buffer, {"descr": "<f2", "fortran_order": False, "shape": shape}
-    )
-    return buffer.getvalue()
+    return half_header(layout.n_sentences, stored.units)
 
 
 def _file_bytes(layout: StoreLayout, stored: StoredSite) -> int:

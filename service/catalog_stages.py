@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from descriptors.records import Group, Proposal, Split
-from indexer.arrays import FloatArray, IntArray
+from indexer.arrays import FloatArray, IntArray, half_header
 from service.corpus_stage import CORPUS as CORPUS
 from service.corpus_stage import CorpusStage
 from service.proposal_files import read_groups, read_proposals, write_groups, write_proposals
@@ -118,10 +118,9 @@ class CatalogStages(CorpusStage):
         discover = self.rows(Split.DISCOVER)
         space = Whitening.fit(embeddings, discover, grouping.n_components, grouping.whitening_power)
         space.save(path / WHITENING)
-        shape = (len(embeddings), space.projection.shape[1])
+        n_components = space.projection.shape[1]
         with atomic_path(path / VECTORS) as partial, partial.open("wb") as handle:
-            header = {"descr": "<f2", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(handle, header)
+            handle.write(half_header(len(embeddings), n_components))
             for start in range(0, len(embeddings), _WINDOW):
                 window = space.apply(embeddings[start : start + _WINDOW])
                 handle.write(window.astype("<f2").tobytes())
@@ -131,7 +130,7 @@ class CatalogStages(CorpusStage):
         return {
             "kind": str(facts.kind),
             "recall_at_10": facts.recall_at_10,
-            "n_components": shape[1],
+            "n_components": n_components,
         }
 
     def propose(self) -> None:
