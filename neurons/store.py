@@ -7,7 +7,6 @@ written last, so that its presence means that the store is complete.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from indexer.errors import RunError
 from indexer.records import Record
 from indexer.storage import read_json
 from neurons.parity import ParityReport
-from neurons.records import LayerSite, NeuronId, Pooling, Site
+from neurons.records import LayerSite, Pooling, Site
 
 MANIFEST_NAME = "manifest.json"
 JOURNAL_NAME = "journal.json"
@@ -87,21 +86,6 @@ class StoreManifest(Record):
     layout: StoreLayout
     report: ExtractionReport
     parity: ParityReport | None
-
-
-@dataclass(frozen=True)
-class NeuronBlock:
-    """Activations of consecutive units of one layer site (`n_rows, n_units_in_block`)."""
-
-    layer_site: LayerSite
-    first_unit: int
-    activations: FloatArray
-
-    def neurons(self) -> tuple[NeuronId, ...]:
-        """The address of each column."""
-        layer, site = self.layer_site.layer, self.layer_site.site
-        units = range(self.first_unit, self.first_unit + self.activations.shape[1])
-        return tuple(NeuronId(layer, site, unit) for unit in units)
 
 
 @dataclass(frozen=True)
@@ -177,21 +161,6 @@ class ActivationStore:
         array = self.array(layer_site)
         chosen = array[:, units] if rows is None else array[rows, units]
         return np.asarray(chosen, dtype=np.float32, order="C")
-
-    def iter_blocks(
-        self, block_units: int = 512, rows: IntArray | None = None
-    ) -> Iterator[NeuronBlock]:
-        """Yield every neuron once, at most `block_units` of one layer site at a time.
-
-        Raises:
-            ValueError: `block_units` is not positive.
-        """
-        if block_units < 1:
-            raise ValueError(f"block_units is {block_units}, expected at least 1")
-        for layer_site in self.layer_sites:
-            for first in range(0, self.units(layer_site), block_units):
-                units = slice(first, first + block_units)
-                yield NeuronBlock(layer_site, first, self.columns(layer_site, units, rows))
 
 
 def read_manifest(folder: Path) -> StoreManifest | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from indexer.errors import RunError
-from neurons.records import LayerSite, NeuronId, Pooling, Site
+from neurons.records import LayerSite, Pooling, Site
 from neurons.store import (
     ActivationStore,
     ExtractionReport,
@@ -93,27 +93,6 @@ def test_columns_are_the_asked_rows_and_units(tmp_path: Path) -> None:
     np.testing.assert_array_equal(
         store.columns(FFN, slice(4, 5)), full_array(FFN)[:, 4:].astype(np.float32)
     )
-
-
-@pytest.mark.parametrize("block_units", [1, 2, 3, 5, 100])
-def test_blocks_cover_every_neuron_once(block_units: int, tmp_path: Path) -> None:
-    write(tmp_path)
-    rows = np.asarray([2, 3, 8])
-    seen: list[NeuronId] = []
-    for block in ActivationStore.open(tmp_path).iter_blocks(block_units, rows):
-        assert block.activations.shape[0] == 3
-        assert 1 <= block.activations.shape[1] <= block_units
-        for column, neuron in enumerate(block.neurons()):
-            expected = full_array(neuron.layer_site)[rows, neuron.unit]
-            np.testing.assert_array_equal(block.activations[:, column], expected)
-        seen.extend(block.neurons())
-    assert seen == [NeuronId(s.layer, s.site, unit) for s in UNITS for unit in range(UNITS[s])]
-
-
-def test_blocks_need_units(tmp_path: Path) -> None:
-    write(tmp_path)
-    with pytest.raises(ValueError, match="block_units is 0"):
-        next(ActivationStore.open(tmp_path).iter_blocks(0))
 
 
 def test_a_site_that_is_not_stored_is_named(tmp_path: Path) -> None:
