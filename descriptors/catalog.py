@@ -40,6 +40,7 @@ def write_descriptors(path: Path, descriptors: Sequence[Descriptor]) -> None:
             ("kept", pa.bool_()),
             ("reason", pa.string()),
             ("locked", pa.bool_()),
+            ("renamed_from", pa.string()),
         ]
     )
     table = pa.Table.from_pylist([d.model_dump() for d in descriptors], schema=schema)

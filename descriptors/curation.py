@@ -31,6 +31,12 @@ class Rejection(StrEnum):
     NO_MEMBERS = "no_sentence_is_near_enough"
 
 
+JOINT = " + "
+"""Stands between the proposers that suggested one phrase for one group."""
+
+_NAMES_PER_GROUP = 3
+
+
 class CurationSettings(Record):
     """What a phrase must do to be kept; AUROC of its similarity, and cosines for merging.
 
@@ -150,7 +156,7 @@ class _Curator:
             first_id = descriptor_id(each.proposal)
             decided.append(_descriptor(each.proposal, group, reason, repetitions[first_id]))
             repetitions[first_id] += 1
-        return decided
+        return _with_provenance(decided)
 
     def _judge(
         self,
@@ -186,6 +192,44 @@ class _Curator:
 
     def _vectors(self, rows: Sequence[int]) -> FloatArray:
         return np.asarray(self._inputs.vectors[list(rows)], dtype=np.float32)
+
+
+def proposers_of(descriptor: Descriptor) -> list[str]:
+    """All proposers that suggested the descriptor's phrase for its group."""
+    return descriptor.proposer.split(JOINT)
+
+
+def _with_provenance(decided: list[Descriptor]) -> list[Descriptor]:
+    """The kept descriptor of a group credited to everyone who proposed its phrase."""
+    shared = []
+    for descriptor in decided:
+        if descriptor.kept:
+            same = [each.proposer for each in decided if each.text == descriptor.text]
+            joint = JOINT.join(dict.fromkeys([descriptor.proposer, *same]))
+            descriptor = descriptor.model_copy(update={"proposer": joint})
+        shared.append(descriptor)
+    return shared
+
+
+def group_names(
+    descriptors: Iterable[Descriptor], proposals: Iterable[Proposal]
+) -> dict[str, list[str]]:
+    """What LMs call each group in their own words, best first, three names at most.
+
+    Only phrases that find their group count, kept or not; quoted phrases are no names.
+    """
+    own_words = {
+        (proposal.group, _shown(proposal)) for proposal in proposals if not proposal.quoted
+    }
+    fitting = {"", Rejection.ALTERNATIVE.value, Rejection.SAME_PHRASE.value}
+    names: dict[str, list[str]] = defaultdict(list)
+    for descriptor in descriptors:
+        own = names[descriptor.group]
+        is_name = (descriptor.group, descriptor.text) in own_words
+        fits = descriptor.reason in fitting and descriptor.text not in own
+        if is_name and fits and len(own) < _NAMES_PER_GROUP:
+            own.append(descriptor.text)
+    return {group: own for group, own in names.items() if own}
 
 
 def _descriptor(proposal: Proposal, group: Group, reason: str, repetition: int) -> Descriptor:

@@ -100,9 +100,7 @@ class EmbeddedProposer:
         from tqdm import tqdm
 
         reader = _Reader(groups, self._settings)
-        with tqdm(
-            total=len(groups), desc="name groups", unit="group", disable=not progress
-        ) as bar:
+        with tqdm(total=len(groups), desc="name groups", unit="group", disable=not progress) as bar:
             for start in range(0, len(groups), _GROUPS_PER_WINDOW):
                 window = groups[start : start + _GROUPS_PER_WINDOW]
                 yield from self._window(window, reader)
@@ -122,7 +120,8 @@ class EmbeddedProposer:
         )
         for group in groups:
             if group.group.id not in named:
-                yield ProposalBatch(group.group.id, (), _counts(Counter([EmbeddedRejection.NO_TEXT])))
+                nothing = Counter([str(EmbeddedRejection.NO_TEXT)])
+                yield ProposalBatch(group.group.id, (), _counts(nothing))
                 continue
             yield self._batch(group, read[group.group.id], named[group.group.id], phrases)
 
@@ -143,7 +142,9 @@ class EmbeddedProposer:
             else:
                 scored.setdefault(phrase, float(score))
         texts = list(scored)
-        vectors = np.stack([phrases[text] for text in texts]) if texts else np.zeros((0, 1))
+        vectors = (
+            np.stack([phrases[text] for text in texts]) if texts else np.zeros((0, 1), np.float32)
+        )
         order = self._order(np.array(list(scored.values())), vectors, read)
         chosen: list[int] = []
         for place in order:

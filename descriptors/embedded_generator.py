@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from descriptors.embedded_model import DecoderShape, EmbeddedModel, PrefixInput, build_batch
+from descriptors.word_embeddings import (
+    END_TOKEN,
+    START_TOKEN,
+    bundled_tokenizer,
+    bundled_word_embeddings,
+)
 from indexer.arrays import DoubleArray
 from indexer.bundled import bundled_model_path
+from indexer.errors import InputError, RunError
 from indexer.records import Record
+from indexer.storage import file_fingerprint, fingerprint, read_json
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase
 
-START_TOKEN = "[CLS]"
-END_TOKEN = "[SEP]"
+WEIGHTS = Path(__file__).with_name("embedded_weights")
+WEIGHTS_FILE = "model.safetensors"
+SHAPE_FILE = "shape.json"
+
 _BATCH = 32
 
 
 class BeamSettings(Record):
-    """How names are searched: width of the beam, and tokens at most."""
+    """How names are searched: width of the beam, and tokens at most (word pieces)."""
 
     n_beams: int = 10
     maximum_tokens: int = 8
@@ -42,26 +55,47 @@ class GeneratedNames:
 class EmbeddedGenerator:
     """A trained model with the tokenizer it shares with the bundled encoder."""
 
+    fingerprint: str
     model: EmbeddedModel
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: PreTrainedTokenizerBase
 
     @classmethod
-    def load(cls, folder: Path) -> EmbeddedGenerator:
-        """Load the weights of `folder` beside the word embeddings of the bundled encoder."""
-        import json
+    def load(cls, folder: Path = WEIGHTS) -> EmbeddedGenerator:
+        """Load the weights of `folder` beside the word embeddings of the bundled encoder.
 
+        Raises:
+            InputError: a file is missing or is not what training wrote, or the bundled encoder is
+                missing.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
-        from transformers import AutoTokenizer
 
-        encoder = bundled_model_path()
-        words = load_file(encoder / "model.safetensors")["embeddings.word_embeddings.weight"]
-        shape = DecoderShape.model_validate(json.loads((folder / "shape.json").read_text()))
-        model = EmbeddedModel(shape, words.float(), words.shape[1])
-        weights = {n: t.float() for n, t in load_file(folder / "model.safetensors").items()}
-        missing = model.load_state_dict(weights, strict=False)
-        assert not missing.unexpected_keys, missing
-        tokenizer = AutoTokenizer.from_pretrained(str(encoder), local_files_only=True)
-        return cls(model.eval(), tokenizer)
+        try:
+            shape = DecoderShape.model_validate(read_json(folder / SHAPE_FILE))
+            weights = {
+                name: tensor.float() for name, tensor in load_file(folder / WEIGHTS_FILE).items()
+            }
+            words = bundled_word_embeddings()
+            model = EmbeddedModel(shape, words, words.shape[1])
+            model.load_own_weights(weights)
+        except (OSError, RunError, ValidationError, SafetensorError, ValueError) as error:
+            raise InputError(
+                f"the embedded generator in {folder} cannot be loaded: {error}. Reinstall "
+                "neuroscribe, or use another proposer."
+            ) from error
+        identity = fingerprint(
+            [
+                shape.model_dump(),
+                file_fingerprint(folder / WEIGHTS_FILE),
+                file_fingerprint(bundled_model_path() / WEIGHTS_FILE),
+            ]
+        )
+        return cls(identity, model.eval(), bundled_tokenizer())
+
+    def pieces(self, word: str) -> list[int]:
+        """The token ids of a word."""
+        ids: list[int] = self.tokenizer.encode(word, add_special_tokens=False)
+        return ids
 
     def generate(self, inputs: Sequence[PrefixInput], beam: BeamSettings) -> list[GeneratedNames]:
         """Names of each group, in the order of `inputs`."""
@@ -72,10 +106,9 @@ class EmbeddedGenerator:
 
     @torch.inference_mode()
     def _window(self, inputs: list[PrefixInput], beam: BeamSettings) -> list[GeneratedNames]:
-        vocabulary = self.tokenizer.get_vocab()
-        end = vocabulary[END_TOKEN]
-        batch = build_batch(inputs, self.model.shape, vocabulary[START_TOKEN])
-        generated: Any = self.model.decoder.generate(
+        batch = build_batch(inputs, self.model.shape, START_TOKEN)
+        decoder: Any = self.model.decoder
+        generated = decoder.generate(
             inputs_embeds=self.model.prefix(batch),
             attention_mask=batch.mask,
             do_sample=False,
@@ -83,34 +116,41 @@ class EmbeddedGenerator:
             num_return_sequences=beam.n_beams,
             max_new_tokens=beam.maximum_tokens,
             no_repeat_ngram_size=1,
-            suppress_tokens=self._never_generated(end),
-            eos_token_id=end,
+            suppress_tokens=self._never_written,
+            eos_token_id=END_TOKEN,
             pad_token_id=0,
             return_dict_in_generate=True,
             output_scores=True,
         )
-        texts = self.tokenizer.batch_decode(generated.sequences, skip_special_tokens=True)
+        written = self.tokenizer.batch_decode(generated.sequences, skip_special_tokens=True)
+        texts = [_joined(text) for text in written]
         scores = generated.sequences_scores.float().numpy().astype(np.float64)
         width = beam.n_beams
         return [
-            _distinct(texts[row * width : (row + 1) * width], scores[row * width : (row + 1) * width])
-            for row in range(len(inputs))
+            _distinct(texts[start : start + width], scores[start : start + width])
+            for start in range(0, len(texts), width)
         ]
 
-    def _never_generated(self, end: int) -> list[int]:
+    @cached_property
+    def _never_written(self) -> list[int]:
+        """Tokens that stand for no text: [PAD], [MASK], [unused7]."""
         tokens = self.tokenizer.get_vocab()
         return sorted(
             number
             for token, number in tokens.items()
-            if token.startswith("[") and token.endswith("]") and number != end
+            if token.startswith("[") and token.endswith("]") and number != END_TOKEN
         )
+
+
+def _joined(text: str) -> str:
+    """The text without the spaces that word pieces leave around hyphens and apostrophes."""
+    return re.sub(r"\s*(['’-])\s*", r"\1", text).strip("-'’ ")
 
 
 def _distinct(texts: Sequence[str], scores: DoubleArray) -> GeneratedNames:
     best: dict[str, float] = {}
     for text, score in zip(texts, scores, strict=True):
-        name = text.strip()
-        if name and score > best.get(name, -np.inf):
-            best[name] = float(score)
+        if text and score > best.get(text, -np.inf):
+            best[text] = float(score)
     ordered = sorted(best, key=lambda name: -best[name])
     return GeneratedNames(tuple(ordered), np.array([best[name] for name in ordered]))

@@ -9,7 +9,6 @@ serve as output weights too; only the decoder and the map are weights of our own
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +20,8 @@ from indexer.errors import InputError
 from indexer.records import Record
 
 if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+    from transformers import LlamaForCausalLM
 
-WEIGHTS = Path(__file__).with_name("embedded_weights")
 _EMBEDDING_WEIGHT = "model.embed_tokens.weight"
 _OUTPUT_WEIGHT = "lm_head.weight"
 
@@ -80,7 +78,8 @@ class GroupPrefix(nn.Module):
         is_word = (kinds >= self.WORD).unsqueeze(-1)
         # Unit vectors of d numbers are small beside word embeddings; at this scale they are alike.
         mapped = self.map(vectors * vectors.shape[-1] ** 0.5)
-        return torch.where(is_word, words, mapped) + self.kind(kinds)
+        prefix: Tensor = torch.where(is_word, words, mapped) + self.kind(kinds)
+        return prefix
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,19 +152,29 @@ class EmbeddedModel(nn.Module):
         read = self.decoder.get_input_embeddings()(targets[:, :-1])
         mask = torch.cat([batch.mask, (targets[:, :-1] != 0).long()], dim=1)
         positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-        hidden = self.decoder.model(
+        decoder: Any = self.decoder
+        hidden = decoder.model(
             inputs_embeds=torch.cat([prefix, read], dim=1),
             attention_mask=mask,
             position_ids=positions,
             use_cache=False,
         ).last_hidden_state
-        logits: Tensor = self.decoder.lm_head(hidden[:, prefix.shape[1] - 1 :][targets != 0])
+        logits: Tensor = decoder.lm_head(hidden[:, prefix.shape[1] - 1 :][targets != 0])
         return logits
 
-    def own_weights(self) -> dict[str, Tensor]:
-        """All weights but the word embeddings, which come with the sentence encoder."""
-        frozen = {f"decoder.{name}" for name in (_EMBEDDING_WEIGHT, _OUTPUT_WEIGHT)}
-        return {name: each for name, each in self.state_dict().items() if name not in frozen}
+    def load_own_weights(self, weights: dict[str, Tensor]) -> None:
+        """Take over the trained weights: all but the word embeddings of the sentence encoder.
+
+        Raises:
+            ValueError: names or shapes are not those of this model.
+        """
+        expected = {name: p.shape for name, p in self.named_parameters() if p.requires_grad}
+        found = {name: tensor.shape for name, tensor in weights.items()}
+        if expected != found:
+            wrong = sorted(name for name, shape in expected.items() if found.get(name) != shape)
+            wrong += sorted(set(found) - set(expected))
+            raise ValueError(f"{len(wrong)} weights do not fit, for example {wrong[:3]}")
+        self.load_state_dict(weights, strict=False)
 
 
 def _decoder(shape: DecoderShape, word_embeddings: Tensor) -> LlamaForCausalLM:
@@ -189,7 +198,8 @@ def _decoder(shape: DecoderShape, word_embeddings: Tensor) -> LlamaForCausalLM:
         raise InputError(
             f"the word embeddings have {word_embeddings.shape[1]} numbers, expected {shape.width}"
         )
+    frozen: Any = decoder.get_input_embeddings()
     with torch.no_grad():
-        decoder.get_input_embeddings().weight.copy_(word_embeddings)
-    decoder.get_input_embeddings().weight.requires_grad_(False)
+        frozen.weight.copy_(word_embeddings)
+    frozen.weight.requires_grad_(False)
     return decoder

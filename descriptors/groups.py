@@ -1,11 +1,16 @@
-"""Groups of sentences that seem to share something: clusters of their embeddings.
+"""Groups of sentences that seem to share something: clusters of the vectors that views give them.
 
-How many clusters a corpus holds is not asked of the user: every count on a ladder is tried and the
-one whose clusters best tell held-out sentences apart is kept, with finer ones beside it.
+A view gives sentences unit vectors: of their embeddings, of what a model's neurons do on them, of a
+focus the user names. Several views are joined into one space, in which sentences are near that are
+near in all of them. How many clusters a corpus holds is not asked of the user: every count on a
+ladder is tried and the one whose clusters best tell held-out sentences apart is kept, with finer
+ones beside it.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +24,10 @@ from indexer.records import Record
 
 
 class GroupingSettings(Record):
-    """How groups are formed; sizes are in sentences."""
+    """How groups are formed; sizes are in sentences.
+
+    `neurons_weight` and `focus_weight` are the lengths of these views beside the embedding's 1.
+    """
 
     n_components: int = Field(default=128, ge=2)
     whitening_power: float = Field(default=0.5, ge=0.0, le=1.0)
@@ -31,6 +39,8 @@ class GroupingSettings(Record):
     maximum_sentences: int = Field(default=20_000, ge=100)
     contrast_groups: int = Field(default=4, ge=1)
     contrast_per_group: int = Field(default=5, ge=1)
+    neurons_weight: float = Field(default=0.75, gt=0.0)
+    focus_weight: float = Field(default=1.5, gt=0.0)
 
 
 class Granularity(Record):
@@ -38,6 +48,36 @@ class Granularity(Record):
 
     n_clusters: int
     silhouette: float
+
+
+SentenceView = Callable[[IntArray], FloatArray]
+"""From rows of the corpus to unit vectors (`n_rows, n_components`)."""
+
+
+@dataclass(frozen=True)
+class WeightedView:
+    """A view, its name for provenance, and the length its vectors get in the joint space."""
+
+    name: str
+    view: SentenceView
+    weight: float = 1.0
+
+
+def joined(views: Sequence[WeightedView]) -> SentenceView:
+    """One view of all: vectors side by side, each at its weight, scaled to length 1.
+
+    The cosine of two joined vectors is the mean of the views' cosines, weighted by squared weights.
+    """
+    if len(views) == 1:
+        return views[0].view
+    length = math.sqrt(sum(each.weight**2 for each in views))
+
+    def view(rows: IntArray) -> FloatArray:
+        parts = [np.asarray(each.view(rows), dtype=np.float32) for each in views]
+        scaled = [part * (each.weight / length) for part, each in zip(parts, views, strict=True)]
+        return np.concatenate(scaled, axis=1)
+
+    return view
 
 
 @dataclass(frozen=True)
@@ -50,7 +90,8 @@ class Grouping:
     too_small: int
 
 
-def _subsample(rows: IntArray, limit: int, seed: int) -> IntArray:
+def subsample(rows: IntArray, limit: int, seed: int) -> IntArray:
+    """At most `limit` of the rows, drawn with the seed, in their order."""
     if len(rows) <= limit:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
@@ -75,7 +116,11 @@ def _best_of(
 
 
 def _to_groups(
-    clustering: Clustering, vectors: FloatArray, rows: IntArray, settings: GroupingSettings
+    clustering: Clustering,
+    vectors: FloatArray,
+    rows: IntArray,
+    settings: GroupingSettings,
+    source: str,
 ) -> tuple[list[Group], int]:
     """Groups of one granularity, most central sentences first, with contrast sentences."""
     n_clusters = len(clustering.centroids)
@@ -97,7 +142,7 @@ def _to_groups(
         groups.append(
             Group(
                 id=f"clusters:{n_clusters}/{cluster}",
-                source=f"embedding_clusters:{n_clusters}",
+                source=f"{source}_clusters:{n_clusters}",
                 rows=tuple(ordered[cluster].tolist()),
                 contrast_rows=tuple(contrast),
             )
@@ -116,7 +161,7 @@ def _finer(best: int, ladder: list[int], settings: GroupingSettings) -> list[int
 
 
 def form_groups(
-    vectors: FloatArray,
+    views: Sequence[WeightedView],
     discover: IntArray,
     validation: IntArray,
     settings: GroupingSettings,
@@ -125,7 +170,7 @@ def form_groups(
     """Cluster the discover sentences at the granularities that suit the corpus.
 
     Args:
-        vectors: unit vectors of all sentences (`n_sentences, n_components`).
+        views: what sentences are compared by.
         discover: rows to cluster.
         validation: rows by which the number of clusters is chosen.
         settings: sizes and limits.
@@ -135,16 +180,18 @@ def form_groups(
         InputError: too few sentences for two groups, or no cluster of `minimum_group` sentences.
         ValueError: no validation rows.
     """
-    rows = _subsample(discover, settings.maximum_sentences, seed)
+    view = joined(views)
+    source = "_and_".join(each.name for each in views)
+    rows = subsample(discover, settings.maximum_sentences, seed)
     ladder = _ladder(len(rows), settings)
     if not ladder:
         raise InputError(
             f"found {len(rows)} sentences in the discover split; two groups of "
             f"{settings.mean_group} need at least {2 * settings.mean_group}. Give more text."
         )
-    own = np.asarray(vectors[rows], dtype=np.float32)
-    held_out_rows = _subsample(validation, settings.maximum_sentences, seed)
-    held_out = np.asarray(vectors[held_out_rows], dtype=np.float32)
+    own = np.asarray(view(rows), dtype=np.float32)
+    held_out_rows = subsample(validation, settings.maximum_sentences, seed)
+    held_out = np.asarray(view(held_out_rows), dtype=np.float32)
     runs = {n: _best_of(own, held_out, n, settings.restarts, seed) for n in ladder}
     best = max(ladder, key=lambda n: runs[n][1])
     groups: list[Group] = []
@@ -152,7 +199,7 @@ def form_groups(
     chosen = _finer(best, ladder, settings)
     for n_clusters in chosen:
         run = runs.get(n_clusters) or _best_of(own, held_out, n_clusters, settings.restarts, seed)
-        found, dropped = _to_groups(run[0], own, rows, settings)
+        found, dropped = _to_groups(run[0], own, rows, settings, source)
         groups += found
         too_small += dropped
     if not groups:

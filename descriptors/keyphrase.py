@@ -142,7 +142,12 @@ class KeyphraseProposer:
         return ProposalBatch(
             group.group.id,
             tuple(
-                Proposal(text=candidates.texts[i], proposer=self.name, group=group.group.id)
+                Proposal(
+                    text=candidates.texts[i],
+                    proposer=self.name,
+                    group=group.group.id,
+                    quoted=True,
+                )
                 for i in choice.chosen
             ),
             _records(rejected),

@@ -16,10 +16,10 @@ from typing import Protocol
 
 from descriptors.records import Group, Proposal
 from indexer.arrays import FloatArray
-from indexer.errors import InputError
 
 MAX_PHRASE_WORDS = 6
-AVAILABLE_PROPOSERS = ("keyphrase",)
+TEXTS_PER_GROUP = 60
+"""Of its own sentences, the most central first, that a group hands to a proposer."""
 _LONGEST_ACRONYM = 4
 
 
@@ -110,27 +110,6 @@ class PhraseEncoder(Protocol):
     def encode(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
         """One vector of length 1 per text (`n_texts, dimension`)."""
         ...
-
-
-@dataclass(frozen=True)
-class ProposerContext:
-    """What proposers are built from besides their name."""
-
-    encoder: PhraseEncoder
-
-
-def create_proposer(spec: str, context: ProposerContext) -> Proposer:
-    """Build the proposer that `spec` names, as written after `--proposer`.
-
-    Raises:
-        InputError: this version has no such proposer.
-    """
-    if spec == "keyphrase":
-        from descriptors.keyphrase import KeyphraseProposer
-
-        return KeyphraseProposer(context.encoder)
-    works = ", ".join(AVAILABLE_PROPOSERS)
-    raise InputError(f"proposer {spec!r} is not available in this version; what works: {works}")
 
 
 @cache

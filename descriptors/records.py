@@ -31,18 +31,24 @@ class Group(Record):
 
 
 class Proposal(Record):
-    """One phrase that a proposer suggests for a group, best first within the group."""
+    """One phrase that a proposer suggests for a group, best first within the group.
+
+    `quoted` phrases were cut from the group's sentences; others are the proposer's own words.
+    """
 
     text: str
     proposer: str
     group: str
+    quoted: bool = False
 
 
 class Descriptor(Record):
     """A candidate or kept descriptor with its provenance.
 
-    `support` holds the rows (discover split) of the group it was proposed for; it is empty for a
-    descriptor the user seeded. `reason` says why a descriptor was not kept, empty for kept ones.
+    `proposer` names all that proposed the phrase for the group, joined by " + ". `support` holds
+    the rows (discover split) of the group it was proposed for; it is empty for a descriptor the
+    user seeded. `reason` says why a descriptor was not kept, empty for kept ones. `renamed_from` is
+    the phrase it was proposed as where the user has given it another.
     """
 
     id: str
@@ -53,3 +59,4 @@ class Descriptor(Record):
     kept: bool
     reason: str = ""
     locked: bool = False
+    renamed_from: str = ""

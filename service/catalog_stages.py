@@ -1,232 +1,84 @@
-"""Stages from the sentences to the catalog: embed, index, propose, curate."""
+"""The stage that decides on the catalog: descriptors and the sentences they hold for."""
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from descriptors.records import Group, Proposal, Split
-from indexer.arrays import FloatArray, IntArray, half_header
-from service.corpus_stage import CORPUS as CORPUS
-from service.corpus_stage import CorpusStage
-from service.proposal_files import read_groups, read_proposals, write_groups, write_proposals
+from descriptors.contributions import contributions
+from descriptors.records import Descriptor, Split
+from indexer.arrays import FloatArray, IntArray
+from service.proposal_files import read_groups, read_proposals
+from service.proposal_stage import GROUPS, PROPOSALS, ProposalStage
 
 if TYPE_CHECKING:
-    from descriptors.proposer import Proposer
-    from indexer.encoder import SentenceEncoder
-    from indexer.index import VectorIndex
-    from indexer.whitening import Whitening
+    from descriptors.edit_records import Edit
+    from descriptors.edit_report import EditedCatalog
 
-EMBEDDINGS = "index/embeddings.npy"
-WHITENING = "index/whitening.safetensors"
-VECTORS = "index/vectors.npy"
-INDEX_FILES = ("index/sentences.faiss", "index/manifest.json")
-GROUPS = "proposals/groups.jsonl"
-PROPOSALS = "proposals/proposals.jsonl"
 DESCRIPTORS = "descriptors.parquet"
 MEMBERSHIP = "membership.npz"
 
-_TEXTS_PER_GROUP = 60
 _BACKGROUND = 4096
-_WINDOW = 8192
 
 
-class CatalogStages(CorpusStage):
-    """The first half of a run; what a stage needs is loaded when it is first asked for."""
+@dataclass(frozen=True, eq=False)
+class PhraseVectors:
+    """Unit vectors of phrases (`n_phrases, n_components`), looked up by phrase."""
 
-    def prepare(self) -> None:
-        """Load the encoder and the proposers besides what the corpus stage prepares."""
-        _ = self.encoder, self.proposers
-        super().prepare()
+    rows: dict[str, int]
+    vectors: FloatArray
 
-    @cached_property
-    def encoder(self) -> SentenceEncoder:
-        """The sentence encoder of the run."""
-        from indexer.encoder import SentenceEncoder
-        from neurons.subject import choose_device
+    def of(self, texts: Sequence[str]) -> FloatArray:
+        """The vectors of `texts` (`n_texts, n_components`)."""
+        return self.vectors[[self.rows[text] for text in texts]]
 
-        device = str(choose_device(self.settings.device))
-        return SentenceEncoder.load(self.settings.encoder, device)
 
-    @cached_property
-    def whitening(self) -> Whitening:
-        """The map from embeddings to the space in which sentences are compared."""
-        from indexer.whitening import Whitening
-
-        return Whitening.load(self.run.path / WHITENING)
-
-    @cached_property
-    def vectors(self) -> FloatArray:
-        """Unit vectors of all sentences, memory-mapped (`n_sentences, n_components`)."""
-        vectors: FloatArray = np.load(self.run.path / VECTORS, mmap_mode="r", allow_pickle=False)
-        return vectors
-
-    @cached_property
-    def index(self) -> VectorIndex:
-        """The index over `vectors`."""
-        from indexer.index import VectorIndex
-
-        return VectorIndex.load(self.run.path / "index")
-
-    @cached_property
-    def proposers(self) -> tuple[Proposer, ...]:
-        """What suggests descriptors."""
-        from descriptors.proposer import ProposerContext, create_proposer
-
-        context = ProposerContext(encoder=self.encoder)
-        return tuple(create_proposer(spec, context) for spec in self.settings.proposers)
-
-    def embed(self) -> None:
-        """`index/embeddings.npy`."""
-        from descriptors.corpus import CorpusTexts
-        from indexer.encoder import embed_sentences
-
-        def action() -> Any:
-            report = embed_sentences(
-                CorpusTexts(self.corpus),
-                self.encoder,
-                self.run.path / EMBEDDINGS,
-                progress=self.progress,
-            )
-            return {"dimension": report.dimension, "truncated_sentences": report.n_truncated}
-
-        inputs = {"encoder": self.encoder.fingerprint, "corpus": self.corpus.fingerprint}
-        self.run.stage("embed", inputs, [EMBEDDINGS], action)
-
-    def build_index(self) -> None:
-        """The comparison space, the vectors in it and the FAISS index over them."""
-        grouping = self.settings.grouping
-        inputs = {
-            "embeddings": self.outputs("embed"),
-            "corpus": self.corpus.fingerprint,
-            "n_components": grouping.n_components,
-            "power": grouping.whitening_power,
-            "seed": self.settings.seed,
-        }
-        self.run.stage("index", inputs, [WHITENING, VECTORS, *INDEX_FILES], self._build_index)
-
-    def _build_index(self) -> Any:
-        from indexer.index import VectorIndex
-        from indexer.storage import atomic_path
-        from indexer.whitening import Whitening
-
-        grouping = self.settings.grouping
-        path = self.run.path
-        embeddings = np.load(path / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
-        discover = self.rows(Split.DISCOVER)
-        space = Whitening.fit(embeddings, discover, grouping.n_components, grouping.whitening_power)
-        space.save(path / WHITENING)
-        n_components = space.projection.shape[1]
-        with atomic_path(path / VECTORS) as partial, partial.open("wb") as handle:
-            handle.write(half_header(len(embeddings), n_components))
-            for start in range(0, len(embeddings), _WINDOW):
-                window = space.apply(embeddings[start : start + _WINDOW])
-                handle.write(window.astype("<f2").tobytes())
-        index = VectorIndex.build(self.vectors, seed=self.settings.seed)
-        index.save(path / "index")
-        facts = index.facts
-        return {
-            "kind": str(facts.kind),
-            "recall_at_10": facts.recall_at_10,
-            "n_components": n_components,
-        }
-
-    def propose(self) -> None:
-        """Groups of sentences, and what the proposers call them."""
-        inputs = {
-            "vectors": self.outputs("index"),
-            "corpus": self.corpus.fingerprint,
-            "grouping": self.settings.grouping.model_dump(mode="json"),
-            "proposers": [proposer.fingerprint for proposer in self.proposers],
-            "seed": self.settings.seed,
-        }
-        self.run.stage("propose", inputs, [GROUPS, PROPOSALS], self._propose)
-
-    def _propose(self) -> Any:
-        from collections import Counter
-
-        from descriptors.groups import form_groups
-
-        grouping = form_groups(
-            self.vectors,
-            self.rows(Split.DISCOVER),
-            self.rows(Split.VALIDATION),
-            self.settings.grouping,
-            self.settings.seed,
-        )
-        texts = [self._group_texts(group) for group in grouping.groups]
-        proposals: list[Proposal] = []
-        rejected: Counter[str] = Counter()
-        for proposer in self.proposers:
-            for batch in proposer.propose(texts, progress=self.progress):
-                proposals += batch.proposals
-                for count in batch.rejected:
-                    rejected[f"{proposer.name}: {count.reason}"] += count.count
-        write_groups(self.run.path / GROUPS, grouping.groups)
-        write_proposals(self.run.path / PROPOSALS, proposals)
-        return {
-            "groups": len(grouping.groups),
-            "groups_too_small": grouping.too_small,
-            "chosen_granularities": grouping.chosen,
-            "tried_granularities": [each.model_dump() for each in grouping.tried],
-            "proposals": len(proposals),
-            "rejected_by_proposers": dict(sorted(rejected.items())),
-        }
-
-    def _group_texts(self, group: Group) -> Any:
-        from descriptors.proposer import GroupTexts
-
-        return GroupTexts(
-            group=group,
-            texts=tuple(self.corpus.texts_at(group.rows[:_TEXTS_PER_GROUP])),
-            contrast_texts=tuple(self.corpus.texts_at(group.contrast_rows)),
-        )
+class CatalogStages(ProposalStage):
+    """Everything up to the catalog."""
 
     def build_catalog(self) -> None:
         """`descriptors.parquet` and `membership.npz`."""
+        from descriptors.edit_file import EditsKey
+
         inputs = {
             "proposals": self.outputs("propose"),
             "vectors": self.outputs("index"),
             "encoder": self.encoder.fingerprint,
             "curation": self.settings.curation.model_dump(mode="json"),
             "membership": self.settings.membership.model_dump(mode="json"),
+            "edits": EditsKey.of(self.edits).model_dump(),
             "seed": self.settings.seed,
         }
         self.run.stage("catalog", inputs, [DESCRIPTORS, MEMBERSHIP], self._build_catalog)
 
+    @property
+    def edits(self) -> tuple[Edit, ...]:
+        """What the user has done to the catalog."""
+        from descriptors.edit_file import read_edits
+
+        return tuple(read_edits(self.run.path))
+
     def _build_catalog(self) -> Any:
         from descriptors.catalog import kept, rejections, write_descriptors, write_membership
-        from descriptors.curation import CurationInputs, curate, distinct_phrases, without_empty
+        from descriptors.curation import without_empty
         from descriptors.membership import build_membership
 
-        groups = read_groups(self.run.path / GROUPS)
-        proposals = read_proposals(self.run.path / PROPOSALS)
-        phrases = distinct_phrases(proposals)
-        phrase_rows = {phrase: row for row, phrase in enumerate(phrases)}
-        phrase_vectors = self.whitening.apply(self.encoder.encode(phrases))
-        background = self.background_rows()
-        inputs = CurationInputs(
-            groups=groups,
-            proposals=proposals,
-            phrase_rows=phrase_rows,
-            phrase_vectors=phrase_vectors,
-            vectors=self.vectors,
-            background_rows=background,
-        )
-        descriptors = curate(inputs, self.settings.curation)
-        catalog = kept(descriptors)
+        edited, phrases = self._edited()
+        catalog = kept(edited.descriptors)
         membership = build_membership(
             catalog,
-            phrase_vectors[[phrase_rows[descriptor.text] for descriptor in catalog]],
+            phrases.of([descriptor.text for descriptor in catalog]),
+            self._name_vectors(edited.descriptors, phrases),
             self.vectors,
             self.index,
-            background,
+            self.background_rows(),
             self.settings.membership,
         )
         sizes = np.diff(membership.indptr)
-        descriptors = without_empty(descriptors, sizes)
+        descriptors = without_empty(edited.descriptors, sizes)
         membership = membership[np.flatnonzero(sizes)]
         write_descriptors(self.run.path / DESCRIPTORS, descriptors)
         write_membership(self.run.path / MEMBERSHIP, membership)
@@ -234,9 +86,54 @@ class CatalogStages(CorpusStage):
         return {
             "kept": len(sizes),
             "rejections": rejections(descriptors),
+            "contributions": [each.model_dump() for each in contributions(descriptors)],
+            "edits": edited.report.model_dump(mode="json"),
             "median_members": float(np.median(sizes)) if len(sizes) else None,
             "sentences_with_a_descriptor": int((membership.getnnz(axis=0) > 0).sum()),
         }
+
+    def _edited(self) -> tuple[EditedCatalog, PhraseVectors]:
+        """The curated catalog after the user's edits, and vectors of all its phrases."""
+        from descriptors.curation import CurationInputs, curate, distinct_phrases
+        from descriptors.edit_file import discover_rows
+        from descriptors.edit_records import edit_phrases, support_sentences
+        from descriptors.edits import apply_edits
+
+        edits = self.edits
+        proposals = read_proposals(self.run.path / PROPOSALS)
+        texts = sorted({*distinct_phrases(proposals), *edit_phrases(edits)})
+        phrases = PhraseVectors(
+            {text: row for row, text in enumerate(texts)},
+            self.whitening.apply(self.encoder.encode(texts)),
+        )
+        inputs = CurationInputs(
+            groups=read_groups(self.run.path / GROUPS),
+            proposals=proposals,
+            phrase_rows=phrases.rows,
+            phrase_vectors=phrases.vectors,
+            vectors=self.vectors,
+            background_rows=self.background_rows(),
+        )
+        curated = curate(inputs, self.settings.curation)
+        rows = discover_rows(self.corpus, support_sentences(edits))
+        return apply_edits(curated, edits, rows), phrases
+
+    def _name_vectors(
+        self, descriptors: Sequence[Descriptor], phrases: PhraseVectors
+    ) -> FloatArray:
+        """Mean vector of each kept descriptor's group names, zero where it has none."""
+        from descriptors.catalog import kept
+        from descriptors.curation import group_names
+
+        names = group_names(descriptors, read_proposals(self.run.path / PROPOSALS))
+        catalog = kept(descriptors)
+        vectors = np.zeros((len(catalog), phrases.vectors.shape[1]), dtype=np.float32)
+        for row, descriptor in enumerate(catalog):
+            own = phrases.of(names.get(descriptor.group, []))
+            if len(own):
+                vectors[row] = own.mean(axis=0)
+                vectors[row] /= max(float(np.linalg.norm(vectors[row])), 1e-9)
+        return vectors
 
     def background_rows(self) -> IntArray:
         """Discover rows that stand for the corpus when chance is estimated."""

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.catalog_commands import UpdateOption, catalog_app
+from service.command_output import print_json, working
 from service.failures import ExitCode, failure_of, wants_traceback
-from service.options import OutputOptions, RunOptions, default_out, flattened, settings_from
+from service.options import (
+    OutputOptions,
+    PriceOptions,
+    RunOptions,
+    default_out,
+    flattened,
+    settings_from,
+)
 
 if TYPE_CHECKING:
     from service.explain import Question
@@ -28,10 +36,6 @@ app = typer.Typer(
 
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a finished run.")]
 RunOption = Annotated[Path, typer.Option("--run", metavar="RUN", help="Folder of a finished run.")]
-UpdateOption = Annotated[
-    bool,
-    typer.Option("--update", help="Use a run folder of other settings; redo what changed."),
-]
 
 
 @app.callback()
@@ -56,10 +60,10 @@ def run(options: RunOptions, output: OutputOptions, update: UpdateOption = False
     settings, out = settings_from(options), default_out(options)
     from service.pipeline import run_pipeline
 
-    with _work(output):
+    with working(output):
         summary = run_pipeline(settings, out, update=update, progress=output.progress)
     if output.json:
-        _print_json(summary.model_dump(mode="json"))
+        print_json(summary.model_dump(mode="json"))
         return
     from service.terminal import show_run
 
@@ -68,45 +72,27 @@ def run(options: RunOptions, output: OutputOptions, update: UpdateOption = False
 
 @app.command()
 @flattened
-def plan(options: RunOptions, output: OutputOptions) -> None:
-    """Size and time of a run; does nothing.
+def plan(options: RunOptions, costs: PriceOptions, output: OutputOptions) -> None:
+    """Size, time and LM cost of a run; does nothing.
 
     Takes the arguments of `run` and writes nothing where the run would go.
     """
     settings = settings_from(options)
     from service.plan import plan_run
+    from service.plan_generation import Prices
 
-    with _work(output):
-        planned = plan_run(settings, default_out(options), progress=output.progress)
+    prices = Prices(prompt=costs.price_prompt, completion=costs.price_completion)
+    with working(output):
+        planned = plan_run(settings, default_out(options), prices=prices, progress=output.progress)
     if output.json:
-        _print_json(planned.model_dump(mode="json"))
+        print_json(planned.model_dump(mode="json"))
         return
     from service.terminal import show_plan
 
     show_plan(planned)
 
 
-@app.command()
-@flattened
-def catalog(options: RunOptions, output: OutputOptions, update: UpdateOption = False) -> None:
-    """Build the descriptor catalog only.
-
-    `run` with the same arguments goes on from it.
-    """
-    settings, out = settings_from(options), default_out(options)
-    from service.pipeline import run_pipeline
-
-    with _work(output):
-        run_pipeline(settings, out, update=update, progress=output.progress, until="catalog")
-        from descriptors.catalog import read_descriptors
-
-        descriptors = read_descriptors(out / "descriptors.parquet")
-    if output.json:
-        _print_json([descriptor.model_dump(mode="json") for descriptor in descriptors])
-        return
-    from service.terminal import show_catalog
-
-    show_catalog(out, descriptors)
+app.add_typer(catalog_app)
 
 
 @app.command()
@@ -137,10 +123,10 @@ def explain(
     asked = [question for question, given in flags.items() if given]
     if len(asked) > 1:
         raise typer.BadParameter("give only one of --neuron, --concept and --text")
-    with _work(output):
+    with working(output):
         answer = _answer(asked[0] if asked else kind_of(what), FinishedRun(run, device), what)
     if output.json:
-        _print_json(answer.model_dump(mode="json"))
+        print_json(answer.model_dump(mode="json"))
         return
     from service.terminal_explain import show_explained
 
@@ -162,10 +148,10 @@ def evaluate(
     """
     from service.pipeline import evaluate_run
 
-    with _work(output):
+    with working(output):
         figures = evaluate_run(run, progress=output.progress)
     if output.json:
-        _print_json([figure.model_dump(mode="json") for figure in figures])
+        print_json([figure.model_dump(mode="json") for figure in figures])
         return
     from service.terminal import show_figures
 
@@ -178,10 +164,10 @@ def report(run: RunArgument, output: OutputOptions) -> None:
     """Rebuild the HTML report of a finished run."""
     from service.pipeline import report_run
 
-    with _work(output):
+    with working(output):
         path = report_run(run)
     if output.json:
-        _print_json({"report": str(path)})
+        print_json({"report": str(path)})
     else:
         print(path)
 
@@ -203,10 +189,10 @@ def doctor(
     """
     from service.doctor import examine
 
-    with _work(output):
+    with working(output):
         diagnosis = examine(model, device=device, unsafe_weights=unsafe_weights)
     if output.json:
-        _print_json(diagnosis.model_dump(mode="json"))
+        print_json(diagnosis.model_dump(mode="json"))
     else:
         from service.terminal import show_diagnosis
 
@@ -223,26 +209,6 @@ def _answer(question: Question, run: FinishedRun, what: str) -> Any:
     if question is Question.CONCEPT:
         return explain_concept(run, what)
     return explain_text(run, what)
-
-
-@contextmanager
-def _work(output: OutputOptions) -> Iterator[None]:
-    """Keep stdout for the result: whatever a library prints meanwhile goes to stderr."""
-    import logging
-
-    logging.basicConfig(
-        stream=sys.stderr,
-        format="neuroscribe: %(levelname)s: %(message)s",
-        level=logging.ERROR if output.quiet else logging.WARNING,
-    )
-    with redirect_stdout(sys.stderr):
-        yield
-
-
-def _print_json(content: Any) -> None:
-    import json
-
-    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,15 +11,21 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from indexer.errors import NeuroscribeError
 from indexer.records import Record
 from service.plan import free_bytes
 from service.stages import installed_versions
 
-OPTIONAL_PACKAGES = ("vllm",)
+if TYPE_CHECKING:
+    from descriptors.proposer_factory import BackEnd
+
 MINIMUM_FREE_GB = 2.0
 MINIMUM_MEMORY_GB = 2.0
+
+_CONNECT_SECONDS = 3.0
 
 _COMPARED = ("refund", "money back", "mountain goat")
 _PROPOSED_FOR = (
@@ -65,6 +72,8 @@ def examine(
     model: str = "bundled", *, device: str = "auto", unsafe_weights: bool = False
 ) -> Diagnosis:
     """Look at everything a run needs; a failed check never stops the others."""
+    from descriptors.proposer_factory import WORD_OF_MODEL
+
     checks: dict[str, Callable[[], Finding]] = {
         "bundled weights": _bundled_weights,
         "processor": _processor,
@@ -74,7 +83,14 @@ def examine(
         f"activations of {model}": partial(_parity, model, device, unsafe_weights),
         "sentence encoder": _encoder,
         "proposer keyphrase": _keyphrase,
+        "proposer embedded": _embedded,
+        **{
+            f"proposer {back_end}:{model_word}": partial(_back_end, back_end)
+            for back_end, model_word in WORD_OF_MODEL.items()
+        },
     }
+    if server := os.environ.get("OPENAI_BASE_URL"):
+        checks["OPENAI_BASE_URL"] = partial(_server, server)
     return Diagnosis(
         checks=(*_packages(), *(_checked(name, check) for name, check in checks.items()))
     )
@@ -97,21 +113,47 @@ def _checked(name: str, check: Callable[[], Finding]) -> Check:
 
 
 def _packages() -> list[Check]:
-    checks = [
-        Check(name=name, ok=True, found=found) for name, found in installed_versions().items()
-    ]
-    for name in OPTIONAL_PACKAGES:
-        installed = find_spec(name) is not None
-        checks.append(
-            Check(
-                name=f"{name} (optional)",
-                ok=installed,
-                found=_version(name) if installed else "not installed",
-                advice="" if installed else f"pip install 'neuroscribe[{name}]' if you want it",
-                required=False,
-            )
-        )
-    return checks
+    return [Check(name=name, ok=True, found=found) for name, found in installed_versions().items()]
+
+
+def _back_end(back_end: BackEnd) -> Finding:
+    from descriptors.proposer_factory import REQUIRED_PACKAGES
+
+    packages = REQUIRED_PACKAGES[back_end]
+    missing = [name for name in packages if find_spec(name) is None]
+    return Finding(
+        not missing,
+        ", ".join(
+            f"{name} {'not installed' if name in missing else _version(name)}" for name in packages
+        ),
+        f"pip install {' '.join(missing)} if you want it",
+        required=False,
+    )
+
+
+def _server(url: str) -> Finding:
+    """Whether something listens where OPENAI_BASE_URL points; nothing, so no key, is sent."""
+    address = urlsplit(url)
+    shown = f"{address.scheme}://{address.netloc.rpartition('@')[2]}{address.path}"
+    advice = "start the server, or set OPENAI_BASE_URL to where it listens (http://HOST:PORT/v1)"
+    try:
+        port = address.port or {"http": 80, "https": 443}[address.scheme]
+        with socket.create_connection((address.hostname or "", port), _CONNECT_SECONDS):
+            return Finding(True, f"{shown} is reachable")
+    except (OSError, ValueError, KeyError) as error:
+        found = f"{shown} is not reachable ({type(error).__name__})"
+        return Finding(False, found, advice, required=False)
+
+
+def _embedded() -> Finding:
+    from descriptors.proposer_factory import embedded_weights
+
+    try:
+        folder = embedded_weights()
+    except NeuroscribeError as error:
+        return Finding(False, "no weights", str(error), required=False)
+    size = (folder / "model.safetensors").stat().st_size / 1e6
+    return Finding(True, f"weights of {size:.1f} MB")
 
 
 def _version(name: str) -> str:
@@ -192,7 +234,8 @@ def _encoder() -> Finding:
 
 
 def _keyphrase() -> Finding:
-    from descriptors.proposer import GroupTexts, ProposerContext, create_proposer
+    from descriptors.proposer import GroupTexts
+    from descriptors.proposer_factory import ProposerContext, create_proposer
     from descriptors.records import Group
     from indexer.encoder import SentenceEncoder
 

@@ -1,24 +1,21 @@
-"""Stages from activations to the report: extract, match, show, evaluate."""
+"""Stages from the catalog to the evaluation: match, show, evaluate."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from descriptors.records import Split
 from neurons.records import Explanation, NeuronId
-from service.catalog_stages import CORPUS, DESCRIPTORS, MEMBERSHIP, CatalogStages
+from service.catalog_stages import DESCRIPTORS, MEMBERSHIP, CatalogStages
+from service.extraction_stage import ACTIVATIONS as ACTIVATIONS
+from service.index_stages import CORPUS
 
 if TYPE_CHECKING:
     from neurons.exemplars import NeuronTail
-    from neurons.split_rows import Block, SplitRows
-    from neurons.store import ActivationStore
-    from neurons.subject import SubjectModel
+    from neurons.split_rows import Block
 
-ACTIVATIONS = "activations"
 EXPLANATIONS = "explanations.parquet"
 EXEMPLARS = "exemplars.jsonl"
 EVALUATION = "evaluation.json"
@@ -27,51 +24,7 @@ _EXEMPLARS_SHOWN = 5
 
 
 class NeuronStages(CatalogStages):
-    """The second half of a run."""
-
-    def prepare_neurons(self) -> None:
-        """Load the subject model.
-
-        Raises:
-            InputError: it cannot be used.
-        """
-        _ = self.subject
-
-    @cached_property
-    def subject(self) -> SubjectModel:
-        """The model whose neurons are explained."""
-        from neurons.subject import SubjectModel
-
-        settings = self.settings
-        return SubjectModel.load(settings.model, settings.device, settings.unsafe_weights)
-
-    @cached_property
-    def store(self) -> ActivationStore:
-        """The activations of the run."""
-        from neurons.store import ActivationStore
-
-        return ActivationStore.open(self.run.path / ACTIVATIONS)
-
-    @cached_property
-    def split_rows(self) -> SplitRows:
-        """Rows of each split, with the documents of all sentences."""
-        from neurons.split_rows import SplitRows
-
-        return SplitRows(
-            discover=self.rows(Split.DISCOVER),
-            validation=self.rows(Split.VALIDATION),
-            test=self.rows(Split.TEST),
-            documents=self.corpus.document_numbers(),
-        )
-
-    @property
-    def neurons(self) -> list[NeuronId]:
-        """The address of every stored column, in order."""
-        return [
-            NeuronId(place.layer, place.site, unit)
-            for place in self.store.layer_sites
-            for unit in range(self.store.units(place))
-        ]
+    """The last half of a run."""
 
     def watch(self, blocks: Iterable[Block], n_neurons: int) -> Iterator[Block]:
         """Show progress over blocks of neurons."""
@@ -81,31 +34,6 @@ class NeuronStages(CatalogStages):
             for block in blocks:
                 yield block
                 bar.update(block.shape[1])
-
-    def extract(self) -> None:
-        """`activations/`."""
-        inputs = {
-            "model": self.subject.fingerprint,
-            "corpus": self.corpus.fingerprint,
-            "extraction": self.settings.extraction.model_dump(mode="json"),
-        }
-        self.run.stage("extract", inputs, [ACTIVATIONS], lambda: self._extract(inputs))
-
-    def _extract(self, inputs: Any) -> Any:
-        from indexer.storage import fingerprint
-        from neurons.extraction import extract
-        from neurons.parity import require_parity
-
-        report = extract(
-            self.subject,
-            self.corpus,
-            self.run.path / ACTIVATIONS,
-            self.settings.extraction,
-            fingerprint(inputs),
-            parity=require_parity(self.subject),
-            progress=self.progress,
-        )
-        return report.model_dump(mode="json")
 
     def match(self) -> None:
         """`explanations.parquet`."""

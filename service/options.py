@@ -21,16 +21,6 @@ from indexer.errors import InputError
 if TYPE_CHECKING:
     from service.settings import RunSettings
 
-_OPTION_OF_SETTING = {
-    "reading.mapping.text": "--text-field",
-    "reading.mapping.id": "--id-field",
-    "reading.mapping.labels": "--labels-field",
-    "reading.mapping.document": "--document-field",
-    "reading.seed": "--seed",
-    "proposers": "--proposer",
-    "extraction.sites": "--site",
-}
-
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
@@ -50,7 +40,43 @@ class RunOptions:
     ] = "bundled"
     proposer: Annotated[
         list[str] | None,
-        typer.Option(help="What proposes descriptors; repeat to unite several. Default: keyphrase"),
+        typer.Option(
+            help="What proposes descriptors: embedded|keyphrase|transformers:ID|vllm:ID|"
+            "openai:MODEL; repeat to unite several. Default: keyphrase"
+        ),
+    ] = None
+    groups: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where groups of sentences come from, embeddings or neurons; repeat for both. "
+            "Default: embeddings"
+        ),
+    ] = None
+    focus: Annotated[
+        str | None,
+        typer.Option(
+            help="What descriptors of generative LMs are to be about, for example 'what a shopper "
+            "cares about'."
+        ),
+    ] = None
+    prompt_style: Annotated[
+        Literal["group", "paper"],
+        typer.Option(help="What a generative LM is asked about: a group, or single sentences."),
+    ] = "group"
+    max_requests: Annotated[
+        int | None, typer.Option(help="Stop each openai:MODEL after so many requests.")
+    ] = None
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(help="Stop each openai:MODEL after so many tokens, prompts included."),
+    ] = None
+    lm_option: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="Another setting of generative LMs, for example openai.concurrency=16 or "
+            "sampling.temperature=0.7; repeatable. A wrong key lists them all.",
+        ),
     ] = None
     out: Annotated[Path | None, typer.Option(help="Run folder. Default: runs/<corpus>-<model>")] = (
         None
@@ -104,6 +130,18 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PriceOptions:
+    """What an LM costs; only `plan` takes these."""
+
+    price_prompt: Annotated[
+        float | None, typer.Option(min=0.0, help="Money for a million tokens of prompts.")
+    ] = None
+    price_completion: Annotated[
+        float | None, typer.Option(min=0.0, help="Money for a million tokens of answers.")
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class OutputOptions:
     """How a command answers; every command takes these."""
 
@@ -129,6 +167,8 @@ def settings_from(options: RunOptions) -> RunSettings:
     from pydantic import ValidationError
 
     from descriptors.splits import SplitFractions
+    from service.complaints import complaints
+    from service.generation_options import generation_asked
     from service.settings import RunSettings
 
     asked: dict[str, Any] = {
@@ -156,11 +196,13 @@ def settings_from(options: RunOptions) -> RunSettings:
             **({"sites": options.site} if options.site else {}),
         },
         **({"proposers": options.proposer} if options.proposer else {}),
+        **({"group_sources": options.groups} if options.groups else {}),
+        "generation": generation_asked(options),
     }
     try:
         return RunSettings.model_validate(asked)
     except ValidationError as error:
-        raise InputError("; ".join(_complaints(error.errors()))) from error
+        raise InputError("; ".join(complaints(error.errors()))) from error
 
 
 def default_out(options: RunOptions) -> Path:
@@ -208,25 +250,6 @@ def _parameters(group: type[Any]) -> list[inspect.Parameter]:
         )
         for field in fields(group)
     ]
-
-
-def _complaints(errors: list[Any]) -> list[str]:
-    """One sentence a wrong setting, under the name of its option."""
-    complaints = []
-    # A list whose items were all refused is also called too short, which says nothing new.
-    telling = [error for error in errors if error["type"] != "too_short"] or errors
-    for error in telling:
-        # Places in a list and kinds of a union are not part of a setting's name.
-        names = [part for part in error["loc"] if isinstance(part, str)]
-        setting = ".".join(names)
-        fallback = "--" + (names[-1] if names else "settings").replace("_", "-")
-        option = next(
-            (name for known, name in _OPTION_OF_SETTING.items() if setting.startswith(known)),
-            fallback,
-        )
-        message = error["msg"].removeprefix("Value error, ")
-        complaints.append(f"{option}: found {error['input']!r}; {message}")
-    return list(dict.fromkeys(complaints))
 
 
 def _short(source: str) -> str:

@@ -20,9 +20,9 @@ STAGES = (
     "corpus",
     "embed",
     "index",
+    "extract",
     "propose",
     "catalog",
-    "extract",
     "match",
     "exemplars",
     "evaluate",
@@ -52,6 +52,8 @@ def run_pipeline(
 ) -> RunSummary:
     """Do every stage that is not done yet, up to and with `until`.
 
+    A catalog whose groups do not come from neurons is built without reading any.
+
     A process killed at any moment is resumed by the same call and ends with the same bytes.
 
     Raises:
@@ -67,7 +69,8 @@ def run_pipeline(
     with _writing(out) as run:
         run.check(told, update=update)
         stages = ReportStage(run, settings, progress)
-        if last >= STAGES.index("extract"):
+        needs_neurons = stages.groups_need_neurons or last > STAGES.index("catalog")
+        if needs_neurons:
             stages.prepare_neurons()
         stages.prepare()
         run.begin(told, update=update)
@@ -75,9 +78,9 @@ def run_pipeline(
             stages.read,
             stages.embed,
             stages.build_index,
+            stages.extract if needs_neurons else _skipped,
             stages.propose,
             stages.build_catalog,
-            stages.extract,
             stages.match,
             stages.show,
             stages.evaluate,
@@ -118,6 +121,10 @@ def report_run(out: Path) -> Path:
         stages.run.forget("report")
         stages.report()
     return out / REPORT
+
+
+def _skipped() -> None:
+    """A stage that is not needed."""
 
 
 @contextmanager

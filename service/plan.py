@@ -19,6 +19,7 @@ import numpy as np
 from descriptors.records import Split
 from indexer.arrays import IntArray
 from indexer.records import Record
+from service.plan_generation import Prices, ProposerForecast, forecast_proposer, planned_groups
 
 if TYPE_CHECKING:
     from descriptors.corpus import Corpus
@@ -38,23 +39,29 @@ _HALF_BYTES = 2
 
 
 class Minutes(Record):
-    """Estimated minutes by part; `matching` is the ranking of all neurons."""
+    """Estimated minutes by part; `matching` is the ranking of all neurons.
+
+    `proposing` is None where the speed of an LM is not known; it is not in the total then.
+    """
 
     embeddings: float
     activations: float
     matching: float
+    proposing: float | None
 
     @property
     def total(self) -> float:
         """All parts together."""
-        return self.embeddings + self.activations + self.matching
+        return self.embeddings + self.activations + self.matching + (self.proposing or 0.0)
 
 
 class Plan(Record):
     """What a run would read, write and take; sizes are in units of 10^9 and 10^6 bytes.
 
     `tokens` (special tokens included) is extrapolated from `sampled_sentences`. `groups_at_most`
-    bounds the groups that are sent to proposers: how many suit the corpus is found in the run.
+    bounds the groups formed from embeddings. With a generative proposer they are formed for real:
+    `proposers` holds what each takes for them, and `lm_requests` sums up. Where `group_sources`
+    holds neurons the run forms other groups, about as many: activations are not known beforehand.
     """
 
     texts: int
@@ -70,6 +77,8 @@ class Plan(Record):
     embeddings_mb: float
     free_gb: float
     groups_at_most: int
+    group_sources: tuple[str, ...]
+    proposers: tuple[ProposerForecast, ...]
     lm_requests: int
     minutes: Minutes
 
@@ -87,15 +96,18 @@ class _Sample:
         return [self._texts[row] for row in rows]
 
 
-def plan_run(settings: RunSettings, out: Path, *, progress: bool = False) -> Plan:
-    """Plan the run of `settings` into `out`, which is only asked for its free space.
+def plan_run(
+    settings: RunSettings, out: Path, *, prices: Prices | None = None, progress: bool = False
+) -> Plan:
+    """Plan the run of `settings` into `out`.
+
+    `out` is only asked for its free space and for answers of LMs that an earlier run paid for.
 
     Raises:
         InputError: the run would be refused: its corpus, a model or a proposer cannot be used.
     """
     from descriptors.corpus import read_corpus
     from descriptors.ingest import ingest
-    from descriptors.proposer import ProposerContext, create_proposer
     from indexer.encoder import SentenceEncoder
     from neurons.batching import tokenize
     from neurons.subject import SubjectModel, choose_device
@@ -105,8 +117,7 @@ def plan_run(settings: RunSettings, out: Path, *, progress: bool = False) -> Pla
         corpus = read_corpus(Path(folder) / "corpus.parquet")
         subject = SubjectModel.load(settings.model, settings.device, settings.unsafe_weights)
         encoder = SentenceEncoder.load(settings.encoder, str(choose_device(settings.device)))
-        for proposer in settings.proposers:
-            create_proposer(proposer, ProposerContext(encoder))
+        proposers = _forecasts(corpus, encoder, settings, out, prices or Prices(), progress)
         sample = _sample(corpus)
         read = tokenize(
             subject, sample, settings.extraction.maximum_tokens or subject.maximum_tokens
@@ -128,13 +139,16 @@ def plan_run(settings: RunSettings, out: Path, *, progress: bool = False) -> Pla
             embeddings_mb=sentences * encoder.dimension * _HALF_BYTES / 1e6,
             free_gb=free_bytes(out) / 1e9,
             groups_at_most=groups_at_most(report.split_counts[Split.DISCOVER], settings.grouping),
-            lm_requests=0,
+            group_sources=settings.group_sources,
+            proposers=proposers,
+            lm_requests=sum(each.lm.requests for each in proposers if each.lm),
             minutes=Minutes(
                 embeddings=_encoding_seconds(encoder, sample) * sentences / 60,
                 activations=_extraction_seconds(subject, sample, settings, Path(folder))
                 * sentences
                 / 60,
                 matching=_ranking_seconds(sentences) * neurons / 60,
+                proposing=_together([each.minutes for each in proposers]),
             ),
         )
 
@@ -152,6 +166,33 @@ def free_bytes(path: Path) -> int:
     while not existing.exists():
         existing = existing.parent
     return shutil.disk_usage(existing).free
+
+
+def _forecasts(
+    corpus: Corpus,
+    encoder: Encoder,
+    settings: RunSettings,
+    out: Path,
+    prices: Prices,
+    progress: bool,
+) -> tuple[ProposerForecast, ...]:
+    """What each proposer takes; empty where all are keyphrases, which no one plans for."""
+    from descriptors.proposer_factory import RESPONSES, BackEnd, ProposerContext, ProposerSpec
+
+    specs = [ProposerSpec.parse(written) for written in settings.proposers]
+    if all(spec.back_end is BackEnd.KEYPHRASE for spec in specs):
+        return ()
+    context = ProposerContext(encoder, settings.generation, settings.device, out / RESPONSES)
+    groups = planned_groups(corpus, encoder, settings, progress=progress)
+    return tuple(
+        forecast_proposer(written, groups, context, prices) for written in settings.proposers
+    )
+
+
+def _together(minutes: Sequence[float | None]) -> float | None:
+    """The sum; None as soon as one is unknown."""
+    known = [each for each in minutes if each is not None]
+    return sum(known) if len(known) == len(minutes) else None
 
 
 def _sample(corpus: Corpus) -> list[str]:

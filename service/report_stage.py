@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from descriptors.sample import SAMPLE
 from indexer.bundled import BUNDLED
-from service.catalog_stages import CORPUS, DESCRIPTORS, MEMBERSHIP
+from service.catalog_stages import DESCRIPTORS, MEMBERSHIP
+from service.index_stages import CORPUS
 from service.neuron_stages import EXEMPLARS, NeuronStages
 from service.stages import installed_versions
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from descriptors.budget import Budget
 from descriptors.corpus import CorpusSettings
 from descriptors.curation import CurationSettings
+from descriptors.generation_settings import GenerationSettings
 from descriptors.groups import GroupingSettings
 from descriptors.membership import MembershipSettings
 from indexer.records import Record
@@ -18,7 +20,8 @@ from neurons.matching import MatchingSettings
 class RunSettings(Record):
     """The settings of one run; every field is part of the manifest.
 
-    `encoder` embeds sentences and descriptors; `model` is the subject model.
+    `encoder` embeds sentences and descriptors; `model` is the subject model; `group_sources` says
+    where the groups of sentences that proposers read come from.
     """
 
     corpus: str
@@ -28,16 +31,29 @@ class RunSettings(Record):
     seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     unsafe_weights: bool = False
+    group_sources: tuple[Literal["embeddings", "neurons"], ...] = ("embeddings",)
     reading: CorpusSettings = CorpusSettings()
     grouping: GroupingSettings = GroupingSettings()
+    generation: GenerationSettings = GenerationSettings()
     curation: CurationSettings = CurationSettings()
     membership: MembershipSettings = MembershipSettings()
     extraction: ExtractionSettings = ExtractionSettings()
     matching: MatchingSettings = MatchingSettings()
 
-    @field_validator("proposers")
+    @field_validator("proposers", "group_sources")
     @classmethod
-    def _distinct(cls, proposers: tuple[str, ...]) -> tuple[str, ...]:
-        if not proposers or len(set(proposers)) != len(proposers):
-            raise ValueError(f"expected one or more different proposers, found {proposers}")
-        return proposers
+    def _distinct(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not names or len(set(names)) != len(names):
+            raise ValueError(f"expected one or more, all different, found {names}")
+        return names
+
+    @model_validator(mode="after")
+    def _budget_holds(self) -> Self:
+        """A limit that nothing keeps to would be worse than none."""
+        limited = self.generation.openai.budget != Budget()
+        if limited and not any(name.startswith("openai:") for name in self.proposers):
+            raise ValueError(
+                "--max-requests and --max-tokens limit what openai:MODEL spends, and no such "
+                f"proposer is asked for (found {', '.join(self.proposers)}); leave them out"
+            )
+        return self

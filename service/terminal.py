@@ -51,17 +51,21 @@ def table_of(
 
 
 def show_run(summary: RunSummary) -> None:
-    """Show what a run found: funnel, best neurons, evaluation, and where the report is.
+    """Show what a run found: funnel, LMs, best neurons, evaluation, and where the report is.
 
     Raises:
         RunError: a file of the run is missing or damaged.
     """
+    from service.generation_usage import read_usage
     from service.overview import overview_of
+    from service.terminal_generation import usage_table
 
     console = new_console()
     out = Path(summary.out)
     overview = overview_of(out)
-    for part in (_funnel(overview), _tails(overview.tails), _best(overview)):
+    usages = read_usage(summary.results.get("propose"))
+    asked = [usage_table(usages)] if usages else []
+    for part in (_funnel(overview), *asked, _tails(overview.tails), _best(overview)):
         console.print(part)
         console.print()
     show_figures(summary.figures)
@@ -117,6 +121,12 @@ def show_catalog(out: Path, descriptors: Sequence[Descriptor]) -> None:
 
 def show_plan(plan: Plan) -> None:
     """Show what a run would take."""
+    from service.terminal_generation import forecast_rows
+
+    minutes = plan.minutes
+    proposing = f", proposing {_duration(minutes.proposing)}" if minutes.proposing else ""
+    if plan.lm_requests and minutes.proposing is None:
+        proposing = "; how long the LM takes is not known and not in it"
     splits = ", ".join(f"{count:,} {split}" for split, count in plan.splits.items())
     rows = [
         ("sentences", f"{plan.sentences:,} from {plan.texts:,} texts ({splits})"),
@@ -132,13 +142,12 @@ def show_plan(plan: Plan) -> None:
             f"{plan.activations_gb:.2f} GB of activations, {plan.embeddings_mb:.1f} MB of "
             f"embeddings; {plan.free_gb:.1f} GB are free",
         ),
-        ("groups", f"at most {plan.groups_at_most:,}"),
-        ("LM requests", f"{plan.lm_requests:,}"),
+        *forecast_rows(plan),
         (
             "time",
-            f"about {_duration(plan.minutes.total)}: activations "
-            f"{_duration(plan.minutes.activations)}, embeddings "
-            f"{_duration(plan.minutes.embeddings)}, matching {_duration(plan.minutes.matching)}",
+            f"about {_duration(minutes.total)}: activations {_duration(minutes.activations)}, "
+            f"embeddings {_duration(minutes.embeddings)}, matching {_duration(minutes.matching)}"
+            f"{proposing}",
         ),
     ]
     new_console().print(table_of("", ("", ""), [(name, value) for name, value in rows]))

@@ -1,0 +1,1 @@
+"""Trains the embedded generator; not part of the package."""

@@ -155,7 +155,9 @@ class ExampleDrawer:
         """How many groups there are of each kind."""
         return Counter({kind: len(self._by_kind[kind]) for kind in self._kinds})
 
-    def draw(self, n_examples: int, generator: np.random.Generator) -> list[tuple[PrefixInput, str]]:
+    def draw(
+        self, n_examples: int, generator: np.random.Generator
+    ) -> list[tuple[PrefixInput, str]]:
         """Examples as prefix input and name."""
         kinds = generator.choice(len(self._kinds), n_examples, p=self._shares)
         return [self._one(self._by_kind[self._kinds[kind]], generator) for kind in kinds]
@@ -176,18 +178,24 @@ class ExampleDrawer:
             contrast = generator.choice(contrast, 16, False)
         first = min(2, len(group.names) - 1)
         # The best name is learned most often, its synonyms too.
-        name = group.names[0] if generator.random() < 0.6 else group.names[
-            generator.integers(first + 1)
-        ]
+        name = (
+            group.names[0]
+            if generator.random() < 0.6
+            else group.names[generator.integers(first + 1)]
+        )
         return self.prefix_input(members, contrast, generator.random() < _WORDLESS), name
 
     def prefix_input(self, members: IntArray, contrast: IntArray, wordless: bool) -> PrefixInput:
         """The decoder's input for given positions in the pool."""
-        words = [] if wordless else salient_words(
-            [self._words[place] for place in members],
-            [self._words[place] for place in contrast],
-            self._rarity,
-            self._shape.n_word_pieces,
+        words = (
+            []
+            if wordless
+            else salient_words(
+                [self._words[place] for place in members],
+                [self._words[place] for place in contrast],
+                self._rarity,
+                self._shape.n_word_pieces,
+            )
         )
         vectors = np.asarray(self._vectors[members], np.float32)
         return PrefixInput(

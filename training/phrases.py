@@ -48,7 +48,9 @@ def sentences_by_phrase(
     }
 
 
-def nearest_texts(queries: FloatArray, vectors: FloatArray, n_nearest: int) -> tuple[FloatArray, IntArray]:
+def nearest_texts(
+    queries: FloatArray, vectors: FloatArray, n_nearest: int
+) -> tuple[FloatArray, IntArray]:
     """Cosines and positions of the texts nearest to each query (`n_queries, n_nearest`)."""
     import torch
 

@@ -107,9 +107,7 @@ def labelled() -> Iterator[NamedTexts]:
                     groups[value].append(text_of(row))
         for place, (value, texts) in enumerate(sorted(groups.items())):
             kept_apart = name in DEVELOPMENT_SETS or place % DEVELOPMENT_SHARE == 3
-            yield NamedTexts(
-                name, (value.lower().replace("/", " and "),), tuple(texts), kept_apart
-            )
+            yield NamedTexts(name, (value.lower().replace("/", " and "),), tuple(texts), kept_apart)
 
 
 def own_groups() -> Iterator[NamedTexts]:

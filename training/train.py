@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from descriptors.embedded_model import DecoderShape, EmbeddedModel, PrefixInput, build_batch
+from descriptors.word_embeddings import END_TOKEN, START_TOKEN
 from training.examples import ExampleDrawer, build_groups
 from training.material import Material, gather
 
-START, END = 101, 102
 _MOST_TARGET_PIECES = 10
 
 
@@ -48,7 +48,10 @@ class Schedule:
 def targets_of(names: list[str], material: Material) -> Tensor:
     """Token ids of names, ended and padded with 0 (`batch, longest`)."""
     ids = [
-        [*material.tokenizer.encode(name, add_special_tokens=False)[:_MOST_TARGET_PIECES], END]
+        [
+            *material.tokenizer.encode(name, add_special_tokens=False)[:_MOST_TARGET_PIECES],
+            END_TOKEN,
+        ]
         for name in names
     ]
     longest = max(len(each) for each in ids)
@@ -60,7 +63,7 @@ def loss_of(
 ) -> Tensor:
     """Mean cross-entropy of the names' tokens."""
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        logits = model(build_batch(inputs, model.shape, START), targets)
+        logits = model(build_batch(inputs, model.shape, START_TOKEN), targets)
     return functional.cross_entropy(
         logits.float(), targets[targets != 0], label_smoothing=smoothing
     )
@@ -76,7 +79,10 @@ class Trainer:
         self.step = 0
         self.trained = [p for p in model.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            self.trained, lr=schedule.peak_rate, betas=(0.9, 0.98), weight_decay=schedule.weight_decay
+            self.trained,
+            lr=schedule.peak_rate,
+            betas=(0.9, 0.98),
+            weight_decay=schedule.weight_decay,
         )
         self.average = [p.detach().clone() for p in self.trained]
 
@@ -106,7 +112,9 @@ class Trainer:
             tensors[f"first.{number}"] = state["exp_avg"]
             tensors[f"second.{number}"] = state["exp_avg_sq"]
         partial = self.folder / "checkpoint.partial"
-        save_file({n: t.contiguous() for n, t in tensors.items()}, partial, {"step": str(self.step)})
+        save_file(
+            {n: t.contiguous() for n, t in tensors.items()}, partial, {"step": str(self.step)}
+        )
         partial.replace(self.folder / "checkpoint.safetensors")
 
     def resume(self) -> None:

@@ -40,7 +40,7 @@ def descriptor(number: int, reason: str = "", **changes: object) -> Descriptor:
 DESCRIPTORS = [
     descriptor(2),
     descriptor(0, text="Überhitzung 電池 🔋 <b>&amp;\n", proposer="transformers:a/b"),
-    descriptor(3, support=(), proposer="user", group="", locked=True),
+    descriptor(3, support=(), proposer="user", group="", locked=True, renamed_from="phrase 9"),
     descriptor(1, reason=Rejection.ALTERNATIVE),
     descriptor(5, reason="too_long"),
     descriptor(4, reason=Rejection.ALTERNATIVE),
@@ -63,7 +63,8 @@ def test_descriptors_come_back_as_they_were(tmp_path: Path) -> None:
     write_descriptors(path, DESCRIPTORS)
     assert read_descriptors(path) == DESCRIPTORS
     assert pq.read_schema(path).names == [
-        *("id", "text", "proposer", "group", "support", "kept", "reason", "locked")
+        *("id", "text", "proposer", "group", "support", "kept", "reason", "locked"),
+        "renamed_from",
     ]
 
 

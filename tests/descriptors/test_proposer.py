@@ -1,37 +1,15 @@
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descriptors.keyphrase import KeyphraseProposer
 from descriptors.proposer import (
-    AVAILABLE_PROPOSERS,
     PhraseRejection,
-    ProposerContext,
-    create_proposer,
     is_stop_word,
     normalise_phrase,
     phrase_problem,
 )
-from indexer.arrays import FloatArray
-from indexer.errors import InputError
-
-
-@dataclass(frozen=True)
-class OneDirection:
-    """Every text has the same vector; enough to build a proposer."""
-
-    fingerprint: str = "one direction"
-
-    def encode(self, texts: list[str], *, progress: bool = False) -> FloatArray:
-        return np.ones((len(texts), 1), dtype=np.float32)
-
-
-CONTEXT = ProposerContext(OneDirection())
 
 
 @pytest.mark.parametrize(
@@ -100,20 +78,3 @@ def test_function_words_and_contractions_are_stop_words(word: str) -> None:
 @pytest.mark.parametrize("word", ["bill", "name", "call", "fire", "interest", "amount", "today's"])
 def test_words_that_descriptors_are_made_of_are_not_stop_words(word: str) -> None:
     assert not is_stop_word(word)
-
-
-def test_keyphrase_is_built() -> None:
-    proposer = create_proposer("keyphrase", CONTEXT)
-    assert isinstance(proposer, KeyphraseProposer)
-    assert proposer.name == "keyphrase"
-
-
-@pytest.mark.parametrize("spec", AVAILABLE_PROPOSERS)
-def test_what_is_said_to_work_works(spec: str) -> None:
-    assert create_proposer(spec, CONTEXT).name == spec
-
-
-@pytest.mark.parametrize("spec", ["vllm:some/model", "openai:x", "embedded", "", "Keyphrase"])
-def test_another_proposer_is_refused_with_what_works(spec: str) -> None:
-    with pytest.raises(InputError, match=r"not available in this version; what works: keyphrase"):
-        create_proposer(spec, CONTEXT)

@@ -1,11 +1,13 @@
 """The doctor finds what works here, and tells apart what it needs from what would be nice."""
 
 import json
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from descriptors.proposer_factory import AVAILABLE_PROPOSERS
 from indexer import bundled
 from service import cli, doctor
 from service.doctor import Check, Diagnosis, Finding, examine
@@ -61,6 +63,27 @@ def test_a_broken_installation_is_a_failed_check(error: Exception) -> None:
 def test_what_is_optional_may_be_missing() -> None:
     missing = Check(name="vllm", ok=False, found="not installed", required=False)
     assert Diagnosis(checks=(missing,)).ok
+
+
+def test_every_back_end_has_a_line(diagnosis: Diagnosis) -> None:
+    lines = {check.name for check in diagnosis.checks}
+    assert {f"proposer {form}" for form in AVAILABLE_PROPOSERS} <= lines
+
+
+def test_a_server_that_listens_is_reachable_and_another_is_not() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        found = doctor._server(f"http://me:secret@127.0.0.1:{port}/v1")
+    assert found.ok
+    assert "secret" not in found.found
+    gone = doctor._server(f"http://127.0.0.1:{port}/v1")
+    assert not gone.ok
+    assert not gone.required
+
+
+@pytest.mark.parametrize("url", ["localhost", "ftp://x", "http://127.0.0.1:nan/v1"])
+def test_an_odd_address_is_not_reachable(url: str) -> None:
+    assert not doctor._server(url).ok
 
 
 def test_exit_code_and_json(

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from descriptors.groups import GroupingSettings, form_groups
+from descriptors.groups import GroupingSettings, WeightedView, form_groups
 from descriptors.records import Split
 from indexer.errors import InputError
 from neurons.batching import tokenize
@@ -14,6 +14,7 @@ from neurons.extraction import ExtractionSettings
 from neurons.records import Site
 from neurons.subject import SubjectModel
 from service.plan import free_bytes, groups_at_most, plan_run
+from service.plan_generation import Prices
 from service.settings import RunSettings
 from service.terminal import show_plan
 
@@ -56,6 +57,27 @@ def test_plan_counts_what_is_there(settings: RunSettings, tmp_path: Path) -> Non
     assert not out.parent.exists()
 
 
+def test_an_lm_is_planned_with_the_groups_of_the_run(settings: RunSettings, tmp_path: Path) -> None:
+    pytest.importorskip("openai")
+    from service.pipeline import run_pipeline
+
+    told = settings.model_copy(update={"proposers": ("openai:any", "keyphrase")})
+    plan = plan_run(told, tmp_path / "x", prices=Prices(prompt=2.0, completion=10.0))
+    asked, local = plan.proposers
+    summary = run_pipeline(settings, tmp_path / "run", until="propose")
+    assert asked.groups == local.groups == summary.results["propose"]["groups"]
+    assert asked.lm is not None
+    assert asked.lm.requests == plan.lm_requests == asked.groups
+    assert asked.lm.completion_tokens <= asked.lm.completion_tokens_at_most
+    cost = asked.lm.prompt_tokens * 2.0 + asked.lm.completion_tokens * 10.0
+    assert asked.money == pytest.approx(cost / 1e6)
+    assert asked.minutes is None
+    assert plan.minutes.proposing is None
+    assert local.lm is None
+    assert local.minutes is not None
+    assert not (tmp_path / "x").exists()
+
+
 def test_sites_decide_neurons(settings: RunSettings, tmp_path: Path) -> None:
     only = settings.model_copy(update={"extraction": ExtractionSettings(sites=(Site.FFN,))})
     assert plan_run(only, tmp_path).neurons == 96
@@ -74,7 +96,7 @@ def test_tokens_are_extrapolated_from_the_sample(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"proposers": ("crystal-ball",)}, "what works: keyphrase"),
+        ({"proposers": ("crystal-ball",)}, "what works: embedded, keyphrase, transformers:ID"),
         ({"model": "./nothing-here"}, "nothing-here"),
         ({"corpus": "./nothing.csv"}, "nothing.csv"),
     ],
@@ -94,7 +116,11 @@ def test_groups_stay_within_their_bound(n_discover: int, minimum_groups: int) ->
     vectors = random.standard_normal((n_discover + 20, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     grouping = form_groups(
-        vectors, np.arange(n_discover), np.arange(n_discover, n_discover + 20), settings, seed=0
+        [WeightedView("embeddings", vectors.__getitem__)],
+        np.arange(n_discover),
+        np.arange(n_discover, n_discover + 20),
+        settings,
+        seed=0,
     )
     assert 0 < len(grouping.groups) <= groups_at_most(n_discover, settings)
 

@@ -1,0 +1,73 @@
+"""A run's catalog built again with the user's edits, and what follows from it; nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from indexer.errors import RunError
+from indexer.records import Record
+from service.catalog_editing import check_is_run
+from service.report_stage import ReportStage
+from service.run_directory import RunDirectory
+from service.settings import RunSettings
+
+_NEEDED = ("corpus", "embed", "index", "propose")
+
+
+class RebuildSummary(Record):
+    """What a rebuild did; `catalog` is what the catalog's stage counted."""
+
+    run: str
+    reused: tuple[str, ...]
+    recomputed: tuple[str, ...]
+    catalog: dict[str, Any]
+    matched: bool
+
+
+def rebuild_catalog(run: Path, *, progress: bool = False) -> RebuildSummary:
+    """Build the catalog from the proposals at hand; match and report again if neurons were read.
+
+    Raises:
+        InputError: there is no run at `run`, or a model of it cannot be loaded.
+        RunError: nothing was proposed yet, another process is writing the run, or it is damaged.
+    """
+    check_is_run(run)
+    directory = RunDirectory.create(run)
+    try:
+        done = directory.stages()
+        missing = [name for name in _NEEDED if name not in done]
+        if missing:
+            raise RunError(
+                f"{run} has not come as far as a catalog (no stage {missing[0]}); finish it with "
+                "the `neuroscribe catalog build` or `neuroscribe run` it was begun with"
+            )
+        stages = ReportStage(directory, _stored_settings(directory), progress)
+        stages.build_catalog()
+        matched = "extract" in done
+        if matched:
+            for action in (stages.match, stages.show, stages.evaluate, stages.report):
+                action()
+            seeds = {"run": stages.settings.seed}
+            directory.finish(fingerprints=stages.fingerprints(), seeds=seeds)
+        return RebuildSummary(
+            run=str(run),
+            reused=tuple(directory.reused),
+            recomputed=tuple(directory.recomputed),
+            catalog=directory.stages()["catalog"].result,
+            matched=matched,
+        )
+    finally:
+        directory.close()
+
+
+def _stored_settings(run: RunDirectory) -> RunSettings:
+    try:
+        return RunSettings.model_validate(run.settings())
+    except ValidationError as error:
+        raise RunError(
+            f"{run.path} was written by another version ({error.error_count()} settings do not "
+            "fit); run again into another --out"
+        ) from error

@@ -1,0 +1,151 @@
+"""The stage in which descriptors are suggested: groups of sentences, and what they are called."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from descriptors.groups import SentenceView, WeightedView
+from descriptors.records import Group, Proposal, Split
+from indexer.arrays import IntArray
+from service.extraction_stage import ExtractionStage
+from service.index_stages import EMBEDDINGS
+from service.proposal_files import write_groups, write_proposals
+
+if TYPE_CHECKING:
+    from descriptors.groups import Grouping
+    from descriptors.proposer import GroupTexts, Proposer
+
+GROUPS = "proposals/groups.jsonl"
+PROPOSALS = "proposals/proposals.jsonl"
+NEURONS = "neurons"
+
+_TEXTS_PER_GROUP = 60
+
+
+class ProposalStage(ExtractionStage):
+    """Groups of sentences from embeddings, neurons and a focus, and proposals for them."""
+
+    def prepare(self) -> None:
+        """Load the proposers besides what the stages before prepare."""
+        _ = self.proposers
+        super().prepare()
+
+    @cached_property
+    def proposers(self) -> tuple[Proposer, ...]:
+        """What suggests descriptors."""
+        from descriptors.proposer_factory import RESPONSES, ProposerContext, create_proposer
+
+        context = ProposerContext(
+            encoder=self.encoder,
+            generation=self.settings.generation,
+            device=self.settings.device,
+            responses=self.run.path / RESPONSES,
+        )
+        return tuple(create_proposer(spec, context) for spec in self.settings.proposers)
+
+    @property
+    def groups_need_neurons(self) -> bool:
+        """Whether activations take part in forming groups."""
+        return NEURONS in self.settings.group_sources
+
+    def propose(self) -> None:
+        """Groups of sentences, and what the proposers call them."""
+        inputs = {
+            "vectors": self.outputs("index"),
+            "activations": self.outputs("extract") if self.groups_need_neurons else None,
+            "corpus": self.corpus.fingerprint,
+            "grouping": self.settings.grouping.model_dump(mode="json"),
+            "group_sources": self.settings.group_sources,
+            "focus": self.settings.generation.prompts.focus,
+            "proposers": [proposer.fingerprint for proposer in self.proposers],
+            "seed": self.settings.seed,
+        }
+        self.run.stage("propose", inputs, [GROUPS, PROPOSALS], self._propose)
+
+    def _propose(self) -> Any:
+        from collections import Counter
+
+        from service.generation_usage import USAGE, usage_result
+
+        grouping = self._form_groups()
+        texts = [self._group_texts(group) for group in grouping.groups]
+        proposals: list[Proposal] = []
+        rejected: Counter[str] = Counter()
+        for proposer in self.proposers:
+            for batch in proposer.propose(texts, progress=self.progress):
+                proposals += batch.proposals
+                for count in batch.rejected:
+                    rejected[f"{proposer.name}: {count.reason}"] += count.count
+        write_groups(self.run.path / GROUPS, grouping.groups)
+        write_proposals(self.run.path / PROPOSALS, proposals)
+        return {
+            "groups": len(grouping.groups),
+            "groups_too_small": grouping.too_small,
+            "chosen_granularities": grouping.chosen,
+            "tried_granularities": [each.model_dump() for each in grouping.tried],
+            "proposals": len(proposals),
+            "rejected_by_proposers": dict(sorted(rejected.items())),
+            USAGE: usage_result(self.proposers),
+        }
+
+    def _form_groups(self) -> Grouping:
+        from descriptors.groups import form_groups
+
+        return form_groups(
+            self._views(),
+            self.rows(Split.DISCOVER),
+            self.rows(Split.VALIDATION),
+            self.settings.grouping,
+            self.settings.seed,
+        )
+
+    def _views(self) -> list[WeightedView]:
+        """What sentences are grouped by."""
+        grouping = self.settings.grouping
+        views = []
+        if "embeddings" in self.settings.group_sources:
+            views.append(WeightedView("embedding", lambda rows: self.vectors[rows]))
+        if self.groups_need_neurons:
+            # Alone, the weight changes nothing: vectors are scaled to length 1.
+            views.append(WeightedView("neuron", self._activation_view(), grouping.neurons_weight))
+        if self.settings.generation.prompts.focus:
+            views.append(WeightedView("focus", self._focus_view(), grouping.focus_weight))
+        return views
+
+    def _activation_view(self) -> SentenceView:
+        from neurons.activation_view import activation_view
+        from neurons.split_rows import Activations
+
+        return activation_view(
+            Activations.of_store(self.store), self._fitted_on(), self.settings.seed
+        )
+
+    def _focus_view(self) -> SentenceView:
+        from descriptors.focus import focus_view
+
+        return focus_view(
+            self.settings.generation.prompts.focus or "",
+            self.corpus.texts_at(self._fitted_on()),
+            self.encoder,
+            np.load(self.run.path / EMBEDDINGS, mmap_mode="r", allow_pickle=False),
+            self.whitening.mean,
+        )
+
+    def _fitted_on(self) -> IntArray:
+        """Discover rows that views are fitted on, as many as are clustered."""
+        from descriptors.groups import subsample
+
+        limit = self.settings.grouping.maximum_sentences
+        return subsample(self.rows(Split.DISCOVER), limit, self.settings.seed)
+
+    def _group_texts(self, group: Group) -> GroupTexts:
+        from descriptors.proposer import GroupTexts
+
+        return GroupTexts(
+            group=group,
+            texts=tuple(self.corpus.texts_at(group.rows[:_TEXTS_PER_GROUP])),
+            contrast_texts=tuple(self.corpus.texts_at(group.contrast_rows)),
+        )

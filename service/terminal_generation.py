@@ -1,0 +1,82 @@
+"""What generative LMs will take or took, as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from descriptors.lm_forecast import CountedBy
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+    from descriptors.lm_forecast import LMForecast
+    from descriptors.lm_proposer import GenerationUsage
+    from service.plan import Plan
+    from service.plan_generation import ProposerForecast
+
+_COUNTED_BY = {
+    CountedBy.TOKENIZER: "counted by its tokenizer",
+    CountedBy.STORED_ANSWERS: "estimated from its stored answers",
+    CountedBy.ESTIMATE: "estimated, the tokenizer is on the server",
+}
+
+
+def forecast_rows(plan: Plan) -> list[tuple[str, str]]:
+    """The lines of a plan about groups and what is asked about them."""
+    if not plan.proposers:
+        return [("groups", f"at most {plan.groups_at_most:,}"), ("LM requests", "0")]
+    neurons = "neurons" in plan.group_sources
+    groups = f"{plan.proposers[0].groups:,} from embeddings" + (
+        "; with neurons, whose activations a plan does not know, about as many" if neurons else ""
+    )
+    rows = [("groups", groups)]
+    for forecast in plan.proposers:
+        said = _local(forecast) if forecast.lm is None else _asked(forecast, forecast.lm)
+        rows.append((forecast.proposer, said))
+    return rows
+
+
+def usage_table(usages: Mapping[str, GenerationUsage]) -> Group:
+    """What each LM took, failures by reason below it."""
+    from rich.console import Group
+
+    from service.terminal import table_of
+
+    rows, failed = [], []
+    for name, usage in usages.items():
+        sent = usage.requests - usage.answered_from_store
+        counts = (sent, usage.answered_from_store, usage.prompt_tokens, usage.completion_tokens)
+        rows.append((name, *(f"{count:,}" for count in counts), f"{usage.retried:,}"))
+        for failure in usage.failures:
+            failed.append((name, failure.reason.replace("_", " "), f"{failure.count:,}"))
+    header = ("LM", "requests", "from store", "prompt tok.", "answer tok.", "retried")
+    parts = [table_of("what the LMs took", header, rows, right=range(1, len(header)))]
+    if failed:
+        parts.append(table_of("requests without an answer", ("LM", "reason", "requests"), failed))
+    return Group(*parts)
+
+
+def _local(forecast: ProposerForecast) -> str:
+    if forecast.minutes is None:
+        return "asks no LM"
+    return f"asks no LM; about {forecast.minutes * 60:.0f} s, measured on a few groups"
+
+
+def _asked(forecast: ProposerForecast, lm: LMForecast) -> str:
+    parts = [
+        f"{lm.requests:,} requests"
+        + (
+            f" ({lm.answered_from_store:,} more are in the store)" if lm.answered_from_store else ""
+        ),
+        f"about {lm.prompt_tokens:,} prompt tokens ({_COUNTED_BY[lm.counted_by]})",
+        f"about {lm.completion_tokens:,} completion tokens, {lm.completion_tokens_at_most:,} at "
+        "most",
+        "time unknown: give --lm-option tokens_per_second=N"
+        if forecast.minutes is None
+        else f"about {forecast.minutes:.1f} min",
+        "cost unknown: give --price-prompt and --price-completion"
+        if forecast.money is None
+        else f"costs about {forecast.money:.2f}",
+    ]
+    return "; ".join(parts)
