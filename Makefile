@@ -8,7 +8,7 @@ VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help all demo install test test-vllm lint typecheck format bench bench-quick clean
+.PHONY: help all demo install test test-vllm lint typecheck format bench bench-quick train-embedded clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml constraints.txt
 install: $(STAMP)  ## set up .venv with everything needed
 
 demo: $(STAMP)  ## explain the neurons of a real BERT on the sample reviews (about a minute)
-	$(BIN)/neuroscribe run --corpus sample --model bundled --proposer keyphrase --out demo
+	$(BIN)/neuroscribe run --corpus sample --model bundled --proposer embedded --proposer keyphrase --out demo
 	$(BIN)/neuroscribe explain "battery life" --run demo
 	@echo
 	@echo "open demo/report.html in a browser"
@@ -65,6 +65,10 @@ bench: $(STAMP)  ## speed, memory and label recovery; writes benchmarks/results.
 
 bench-quick: $(STAMP)  ## start-up, extraction, matching and the demo only
 	$(BIN)/python -m benchmarks.run --quick
+
+# Resumes; the weights go into the package when they are copied to descriptors/embedded_weights.
+train-embedded: $(STAMP)  ## train the embedded generator anew in training/work (an hour and more)
+	$(BIN)/python -m training.train --out training/work
 
 all: lint typecheck test demo  ## what CI runs
 

@@ -14,8 +14,8 @@ _MEGABYTES_GOAL = "<= 2048"
 def measure(workspace: Path) -> list[Measurement]:
     """The demo run on the sample corpus."""
     command = neuroscribe(
-        *("run", "--corpus", "sample", "--model", "bundled", "--proposer", "keyphrase"),
-        *("--out", str(workspace / "demo")),
+        *("run", "--corpus", "sample", "--model", "bundled"),
+        *("--proposer", "embedded", "--proposer", "keyphrase", "--out", str(workspace / "demo")),
     )
     watched = watch(command)
     return [

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import demo, extraction, matching, memory, recovery, startup
+from benchmarks import demo, embedded, extraction, matching, memory, naming, recovery, startup
 from benchmarks.corpora import shared_corpus
 from benchmarks.records import Measurement, read_results, replaced, write_results
 
@@ -38,6 +38,12 @@ BENCHMARKS = (
     Benchmark("extraction", extraction.measure, quick=True),
     Benchmark("matching", matching.measure, quick=True),
     Benchmark("demo", demo.measure, quick=True),
+    Benchmark("embedded", embedded.measure, quick=True),
+    *(
+        Benchmark(f"naming.{corpus}", partial(naming.measure, corpus=corpus), quick=False)
+        for corpus in naming.FACETS
+        if shared_corpus(corpus) is not None
+    ),
     Benchmark("memory", memory.measure, quick=False),
     *(
         Benchmark(f"recovery.{corpus}", partial(recovery.measure, corpus=corpus), quick=False)
@@ -50,12 +56,14 @@ BENCHMARKS = (
 def main() -> int:
     """Measure what the arguments ask for; 1 if a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="leave out memory and recovery")
+    parser.add_argument(
+        "--quick", action="store_true", help="leave out memory, naming and recovery"
+    )
     parser.add_argument(
         "--only",
         action="append",
         metavar="NAME",
-        help=f"repeatable: {', '.join(each.topic for each in BENCHMARKS)}, or 'recovery'",
+        help=f"repeatable: naming, recovery, {', '.join(each.topic for each in BENCHMARKS)}",
     )
     options = parser.parse_args()
     chosen = [

@@ -13,7 +13,13 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from descriptors.embedded_model import DecoderShape, EmbeddedModel, PrefixInput, build_batch
+from descriptors.embedded_model import (
+    DecoderShape,
+    EmbeddedModel,
+    PrefixBatch,
+    PrefixInput,
+    build_batch,
+)
 from descriptors.word_embeddings import (
     END_TOKEN,
     START_TOKEN,
@@ -28,12 +34,16 @@ from indexer.storage import file_fingerprint, fingerprint, read_json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+    from transformers.cache_utils import Cache
 
 WEIGHTS = Path(__file__).with_name("embedded_weights")
 WEIGHTS_FILE = "model.safetensors"
 SHAPE_FILE = "shape.json"
 
 _BATCH = 32
+
+_START_ROW = 1
+"""An unused token of the vocabulary; its word vector becomes what the decoder starts from."""
 
 
 class BeamSettings(Record):
@@ -78,6 +88,7 @@ class EmbeddedGenerator:
             words = bundled_word_embeddings()
             model = EmbeddedModel(shape, words, words.shape[1])
             model.load_own_weights(weights)
+            model.place_start(_START_ROW)
         except (OSError, RunError, ValidationError, SafetensorError, ValueError) as error:
             raise InputError(
                 f"the embedded generator in {folder} cannot be loaded: {error}. Reinstall "
@@ -108,9 +119,12 @@ class EmbeddedGenerator:
     def _window(self, inputs: list[PrefixInput], beam: BeamSettings) -> list[GeneratedNames]:
         batch = build_batch(inputs, self.model.shape, START_TOKEN)
         decoder: Any = self.model.decoder
+        read = torch.zeros_like(batch.word_ids)
+        read[:, -1] = _START_ROW
         generated = decoder.generate(
-            inputs_embeds=self.model.prefix(batch),
+            input_ids=read,
             attention_mask=batch.mask,
+            past_key_values=self._read_prefixes(batch, beam.n_beams),
             do_sample=False,
             num_beams=beam.n_beams,
             num_return_sequences=beam.n_beams,
@@ -122,7 +136,9 @@ class EmbeddedGenerator:
             return_dict_in_generate=True,
             output_scores=True,
         )
-        written = self.tokenizer.batch_decode(generated.sequences, skip_special_tokens=True)
+        written = self.tokenizer.batch_decode(
+            generated.sequences[:, read.shape[1] :], skip_special_tokens=True
+        )
         texts = [_joined(text) for text in written]
         scores = generated.sequences_scores.float().numpy().astype(np.float64)
         width = beam.n_beams
@@ -130,6 +146,26 @@ class EmbeddedGenerator:
             _distinct(texts[start : start + width], scores[start : start + width])
             for start in range(0, len(texts), width)
         ]
+
+    def _read_prefixes(self, batch: PrefixBatch, n_beams: int) -> Cache:
+        """The decoder's state after all but the last prefix position, repeated for the beams.
+
+        Read once for each group: `generate` alone would read it once for each beam.
+        """
+        from transformers.cache_utils import DynamicCache
+
+        decoder: Any = self.model.decoder
+        mask = batch.mask[:, :-1]
+        cache = DynamicCache(config=decoder.config)
+        decoder.model(
+            inputs_embeds=self.model.prefix(batch)[:, :-1],
+            attention_mask=mask,
+            position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
+            past_key_values=cache,
+            use_cache=True,
+        )
+        cache.batch_repeat_interleave(n_beams)
+        return cache
 
     @cached_property
     def _never_written(self) -> list[int]:

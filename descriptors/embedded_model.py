@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from descriptors.word_embeddings import START_TOKEN
 from indexer.arrays import FloatArray
 from indexer.errors import InputError
 from indexer.records import Record
@@ -175,6 +176,13 @@ class EmbeddedModel(nn.Module):
             wrong += sorted(set(found) - set(expected))
             raise ValueError(f"{len(wrong)} weights do not fit, for example {wrong[:3]}")
         self.load_state_dict(weights, strict=False)
+
+    def place_start(self, row: int) -> None:
+        """Make the word vector of `row` the last position of every prefix, for generation."""
+        embeddings: Any = self.decoder.get_input_embeddings()
+        kind = self.group_prefix.kind.weight[GroupPrefix.START]
+        with torch.no_grad():
+            embeddings.weight[row] = embeddings.weight[START_TOKEN] + kind
 
 
 def _decoder(shape: DecoderShape, word_embeddings: Tensor) -> LlamaForCausalLM:

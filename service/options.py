@@ -42,14 +42,14 @@ class RunOptions:
         list[str] | None,
         typer.Option(
             help="What proposes descriptors: embedded|keyphrase|transformers:ID|vllm:ID|"
-            "openai:MODEL; repeat to unite several. Default: keyphrase"
+            "openai:MODEL; repeat to unite several. Default: embedded and keyphrase"
         ),
     ] = None
     groups: Annotated[
         list[str] | None,
         typer.Option(
             help="Where groups of sentences come from, embeddings or neurons; repeat for both. "
-            "Default: embeddings"
+            "Default: both"
         ),
     ] = None
     focus: Annotated[

@@ -27,11 +27,11 @@ class RunSettings(Record):
     corpus: str
     model: str = "bundled"
     encoder: str = "bundled"
-    proposers: tuple[str, ...] = ("keyphrase",)
+    proposers: tuple[str, ...] = ("embedded", "keyphrase")
     seed: int = Field(default=0, ge=0)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     unsafe_weights: bool = False
-    group_sources: tuple[Literal["embeddings", "neurons"], ...] = ("embeddings",)
+    group_sources: tuple[Literal["embeddings", "neurons"], ...] = ("embeddings", "neurons")
     reading: CorpusSettings = CorpusSettings()
     grouping: GroupingSettings = GroupingSettings()
     generation: GenerationSettings = GenerationSettings()

@@ -145,7 +145,7 @@ class Trainer:
 
 def main(
     out: Annotated[Path, typer.Option(help="Working folder: checkpoint and weights.")],
-    steps: Annotated[int, typer.Option(help="Steps of 160 examples.")] = 4000,
+    steps: Annotated[int, typer.Option(help="Steps of 160 examples.")] = 1800,
     layers: Annotated[int, typer.Option(help="Decoder layers.")] = 4,
     seed: Annotated[int, typer.Option(help="Of weights and of every draw.")] = 0,
     save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 50,
