@@ -34,8 +34,6 @@ class Rejection(StrEnum):
 JOINT = " + "
 """Stands between the proposers that suggested one phrase for one group."""
 
-_NAMES_PER_GROUP = 3
-
 
 class CurationSettings(Record):
     """What a phrase must do to be kept; AUROC of its similarity, and cosines for merging.
@@ -209,27 +207,6 @@ def _with_provenance(decided: list[Descriptor]) -> list[Descriptor]:
             descriptor = descriptor.model_copy(update={"proposer": joint})
         shared.append(descriptor)
     return shared
-
-
-def group_names(
-    descriptors: Iterable[Descriptor], proposals: Iterable[Proposal]
-) -> dict[str, list[str]]:
-    """What LMs call each group in their own words, best first, three names at most.
-
-    Only phrases that find their group count, kept or not; quoted phrases are no names.
-    """
-    own_words = {
-        (proposal.group, _shown(proposal)) for proposal in proposals if not proposal.quoted
-    }
-    fitting = {"", Rejection.ALTERNATIVE.value, Rejection.SAME_PHRASE.value}
-    names: dict[str, list[str]] = defaultdict(list)
-    for descriptor in descriptors:
-        own = names[descriptor.group]
-        is_name = (descriptor.group, descriptor.text) in own_words
-        fits = descriptor.reason in fitting and descriptor.text not in own
-        if is_name and fits and len(own) < _NAMES_PER_GROUP:
-            own.append(descriptor.text)
-    return {group: own for group, own in names.items() if own}
 
 
 def _descriptor(proposal: Proposal, group: Group, reason: str, repetition: int) -> Descriptor:

@@ -139,8 +139,10 @@ class EmbeddedProposer:
             problem = phrase_problem(phrase)
             if problem is not None:
                 rejected[problem] += 1
+            elif phrase in scored:
+                rejected[EmbeddedRejection.NEAR_DUPLICATE] += 1
             else:
-                scored.setdefault(phrase, float(score))
+                scored[phrase] = float(score)
         texts = list(scored)
         vectors = (
             np.stack([phrases[text] for text in texts]) if texts else np.zeros((0, 1), np.float32)

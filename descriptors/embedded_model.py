@@ -9,10 +9,11 @@ serve as output weights too; only the decoder and the map are weights of our own
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 
 from descriptors.word_embeddings import START_TOKEN
@@ -37,6 +38,12 @@ class DecoderShape(Record):
     n_sentences: int = 8
     n_contrast: int = 3
     n_word_pieces: int = 12
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        if self.n_heads < 1 or self.width % self.n_heads:
+            raise ValueError(f"{self.n_heads} heads cannot share a width of {self.width}")
+        return self
 
 
 @dataclass(frozen=True, eq=False)

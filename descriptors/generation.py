@@ -99,3 +99,7 @@ class TextGenerator(Protocol):
     def count_prompt_tokens(self, requests: Sequence[ChatRequest]) -> list[int]:
         """Tokens of each prompt, exact where the tokenizer is at hand, else an estimate."""
         ...
+
+    def close(self) -> None:
+        """Let go of what the back end holds; it may be used again."""
+        ...

@@ -150,12 +150,13 @@ def _to_groups(
     return groups, n_clusters - len(large)
 
 
-def _finer(best: int, ladder: list[int], settings: GroupingSettings) -> list[int]:
-    """The best count, its double, and further doublings while there are too few groups."""
-    chosen = [best]
-    while 2 * chosen[-1] <= ladder[-1] and (
-        len(chosen) < 2 or sum(chosen) < settings.minimum_groups
-    ):
+def _finer(best: int, largest: int, settings: GroupingSettings) -> list[int]:
+    """A step finer than the best count, and doublings of that while there are too few groups.
+
+    A cluster that holds two things misleads more than two clusters that hold one.
+    """
+    chosen = [min(largest, round(best * math.sqrt(2.0)))]
+    while 2 * chosen[-1] <= largest and sum(chosen) < settings.minimum_groups:
         chosen.append(2 * chosen[-1])
     return chosen
 
@@ -196,7 +197,7 @@ def form_groups(
     best = max(ladder, key=lambda n: runs[n][1])
     groups: list[Group] = []
     too_small = 0
-    chosen = _finer(best, ladder, settings)
+    chosen = _finer(best, ladder[-1], settings)
     for n_clusters in chosen:
         run = runs.get(n_clusters) or _best_of(own, held_out, n_clusters, settings.restarts, seed)
         found, dropped = _to_groups(run[0], own, rows, settings, source)

@@ -142,12 +142,7 @@ class KeyphraseProposer:
         return ProposalBatch(
             group.group.id,
             tuple(
-                Proposal(
-                    text=candidates.texts[i],
-                    proposer=self.name,
-                    group=group.group.id,
-                    quoted=True,
-                )
+                Proposal(text=candidates.texts[i], proposer=self.name, group=group.group.id)
                 for i in choice.chosen
             ),
             _records(rejected),

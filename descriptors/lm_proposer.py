@@ -141,6 +141,10 @@ class LMProposer:
         for group, own in zip(groups, by_group, strict=True):
             yield self._batch(group.group.id, own)
 
+    def close(self) -> None:
+        """Let go of what the LM holds (memory, processes); the proposer may be used again."""
+        self._generator.close()
+
     def _start(self) -> None:
         self._source = AnswerSource(self._generator, self._store)
         self._retried = 0

@@ -1,10 +1,8 @@
 """Which sentences a descriptor holds for: through the index, above a threshold of its own.
 
-A descriptor is looked up by the mean of its support, drawn towards what an LM calls the group, or
-by its own words when the user seeded it. A name says what the sentences share and leaves out what
-they happen to say besides; a phrase cut from the sentences adds nothing to them. A sentence is a
-member when it is at least as near as the support itself is when each of its sentences is compared
-with the others, and nearer than chance allows (the null).
+A descriptor is looked up by the mean of its support, or by its own words when the user seeded it.
+A sentence is a member when it is at least as near as the support itself is when each of its
+sentences is compared with the mean of the others, and nearer than chance allows (the null).
 """
 
 from __future__ import annotations
@@ -29,13 +27,11 @@ class MembershipSettings(Record):
     """How near a sentence must be to belong to a descriptor.
 
     `support_quantile` of the support's own leave-one-out similarities is the lowest similarity of
-    a member; `false_discovery_rate` bounds the members expected under the null. `name_weight` is
-    the length of a group's names beside the 1 of its sentences.
+    a member; `false_discovery_rate` bounds the members expected under the null.
     """
 
     support_quantile: float = Field(default=0.2, ge=0.0, lt=1.0)
     false_discovery_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
-    name_weight: float = Field(default=0.3, ge=0.0)
 
 
 @dataclass(frozen=True)
@@ -53,26 +49,14 @@ class DescriptorQuery:
     threshold: float
 
 
-def drawn_to(means: FloatArray, name: FloatArray) -> FloatArray:
-    """Directions of means (`n, n_components`), each scaled to length 1 and drawn by a name.
-
-    Args:
-        means: sums or means of sentence vectors.
-        name: what is added to each direction, no longer than its weight (`n_components`).
-    """
-    tiny = np.finfo(np.float32).tiny
-    directions = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), tiny) + name
-    lengths = np.maximum(np.linalg.norm(directions, axis=1, keepdims=True), tiny)
-    return np.asarray(directions / lengths, dtype=np.float32)
-
-
-def leave_one_out_similarities(support: FloatArray, name: FloatArray) -> FloatArray:
-    """Cosine of each support vector with the query of the others (`n_support`), ascending.
+def leave_one_out_similarities(support: FloatArray) -> FloatArray:
+    """Cosine of each support vector with the mean of the others (`n_support`), ascending.
 
     Comparing a sentence with a mean it is part of would call it nearer than it is.
     """
-    others = drawn_to(support.sum(axis=0) - support, name)
-    similarities: FloatArray = np.einsum("ij,ij->i", support, others)
+    others = support.sum(axis=0) - support
+    lengths = np.maximum(np.linalg.norm(others, axis=1), np.finfo(np.float32).tiny)
+    similarities: FloatArray = np.einsum("ij,ij->i", support, others) / lengths
     return np.sort(np.minimum(similarities, np.float32(1.0)))
 
 
@@ -101,7 +85,6 @@ def null_threshold(similarities: DoubleArray, false_discovery_rate: float) -> fl
 def describe_query(
     support: FloatArray,
     text_vector: FloatArray,
-    name_vector: FloatArray,
     background: FloatArray,
     settings: MembershipSettings,
 ) -> DescriptorQuery:
@@ -110,15 +93,17 @@ def describe_query(
     Args:
         support: unit vectors of the support (`n_support, n_components`), empty for a seeded one.
         text_vector: unit vector of the descriptor's own words, used when there is no support.
-        name_vector: mean vector of its group's names, zero where it has none (`n_components`).
         background: unit vectors of discover sentences (`n_background, n_components`).
-        settings: quantile, rate and weight.
+        settings: quantile and rate.
     """
-    name = settings.name_weight * name_vector
-    vector = drawn_to(support.sum(axis=0, keepdims=True), name)[0] if len(support) else text_vector
+    if len(support):
+        total = support.sum(axis=0)
+        vector = (total / np.linalg.norm(total)).astype(np.float32)
+    else:
+        vector = text_vector
     similarities = np.clip((background @ vector).astype(np.float64), -1.0, 1.0)
     threshold = null_threshold(similarities, settings.false_discovery_rate)
-    own = leave_one_out_similarities(support, name) if len(support) > 1 else np.empty(0, np.float32)
+    own = leave_one_out_similarities(support) if len(support) > 1 else np.empty(0, np.float32)
     if len(own):
         threshold = max(threshold, float(np.quantile(own, settings.support_quantile)))
     return DescriptorQuery(vector, own, threshold)
@@ -143,7 +128,6 @@ def _scores(query: DescriptorQuery, similarities: FloatArray) -> DoubleArray:
 def build_membership(
     descriptors: Sequence[Descriptor],
     text_vectors: FloatArray,
-    name_vectors: FloatArray,
     vectors: FloatArray,
     index: VectorIndex,
     background_rows: IntArray,
@@ -154,30 +138,23 @@ def build_membership(
     Args:
         descriptors: kept descriptors, in file order.
         text_vectors: unit vectors of their words (`n_kept, n_components`).
-        name_vectors: mean vectors of their groups' names, zero where there are none
-            (`n_kept, n_components`).
         vectors: unit vectors of all sentences (`n_sentences, n_components`).
         index: the same vectors, indexed.
         background_rows: discover rows the null is estimated on.
         settings: see `MembershipSettings`.
 
     Raises:
-        ValueError: descriptors and vectors differ in number.
+        ValueError: descriptors and text vectors differ in number.
     """
-    if not len(descriptors) == len(text_vectors) == len(name_vectors):
-        raise ValueError(
-            f"{len(descriptors)} descriptors but {len(text_vectors)} text vectors and "
-            f"{len(name_vectors)} name vectors"
-        )
+    if len(descriptors) != len(text_vectors):
+        raise ValueError(f"{len(descriptors)} descriptors but {len(text_vectors)} text vectors")
     dimension = vectors.shape[1]
     background = unit_rows(vectors[background_rows], dimension)
     columns: list[IntArray] = []
     scores: list[DoubleArray] = []
-    for descriptor, text_vector, name_vector in zip(
-        descriptors, text_vectors, name_vectors, strict=True
-    ):
+    for descriptor, text_vector in zip(descriptors, text_vectors, strict=True):
         support = unit_rows(vectors[list(descriptor.support)], dimension)
-        query = describe_query(support, text_vector, name_vector, background, settings)
+        query = describe_query(support, text_vector, background, settings)
         found = _members(query, index)
         order = np.argsort(found.ids, kind="stable")
         columns.append(found.ids[order])

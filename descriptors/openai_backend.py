@@ -102,6 +102,9 @@ class OpenAIGenerator:
                 self._dialect, self.spending = session.dialect, session.spending
                 runner.run(session.close())
 
+    def close(self) -> None:
+        """Nothing: connections are closed at the end of every `generate`."""
+
     async def _open(self, requests: Sequence[ChatRequest]) -> Session:
         import openai
 

@@ -93,11 +93,10 @@ class ProposerSpec:
 
 
 def create_proposer(written: str, context: ProposerContext) -> Proposer:
-    """Build the proposer that `written` names, its model loaded.
+    """Build the proposer that `written` names; an LM loads when it is first asked.
 
     Raises:
         InputError: there is no such proposer or model, or a package that it needs is missing.
-        BackendError: the LM cannot be used.
     """
     spec = ProposerSpec.parse(written)
     if spec.back_end is BackEnd.KEYPHRASE:
@@ -137,11 +136,10 @@ def embedded_weights() -> Path:
 
 
 def create_generator(spec: ProposerSpec, context: ProposerContext) -> TextGenerator:
-    """The LM that `spec` names; that of `vllm:` starts its engine here, others load on first use.
+    """The LM that `spec` names; it loads when it is first asked.
 
     Raises:
         InputError: there is no such model.
-        BackendError: the engine does not start.
         ValueError: the back end of `spec` runs no LM.
     """
     if spec.model is None:

@@ -31,15 +31,11 @@ class Group(Record):
 
 
 class Proposal(Record):
-    """One phrase that a proposer suggests for a group, best first within the group.
-
-    `quoted` phrases were cut from the group's sentences; others are the proposer's own words.
-    """
+    """One phrase that a proposer suggests for a group, best first within the group."""
 
     text: str
     proposer: str
     group: str
-    quoted: bool = False
 
 
 class Descriptor(Record):

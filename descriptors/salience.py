@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from descriptors.proposer import is_stop_word
 
+_FEWEST_SHARE = 8
 _WORD = re.compile(r"[^\W\d_][\w'’-]*[^\W_]|[^\W\d_]{2,}")
 
 
@@ -36,7 +37,8 @@ def salient_words(
 ) -> list[str]:
     """Words whose share of the group exceeds their share of the contrast, times their rarity.
 
-    Best first, ties in alphabetical order. In a group of three texts or more a word must be in two.
+    Best first, ties in alphabetical order. In a group of three texts or more a word must be in two,
+    and in an eighth of them: in a wide group a few texts share words that say nothing of it.
 
     Args:
         group: words of each text of the group.
@@ -46,7 +48,7 @@ def salient_words(
     """
     inside = Counter(word for words in group for word in words)
     outside = Counter(word for words in contrast for word in words)
-    needed = 2 if len(group) > 2 else 1
+    needed = max(2, math.ceil(len(group) / _FEWEST_SHARE)) if len(group) > 2 else 1
     rarest = max(rarity.values(), default=1.0)
     scores = {}
     for word, count in inside.items():

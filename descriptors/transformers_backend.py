@@ -122,6 +122,10 @@ class TransformersGenerator:
                 bar.update(len(batch))
                 yield from zip((prompt.position for prompt in batch), answers, strict=True)
 
+    def close(self) -> None:
+        """Let go of the weights; the next answer reads them again."""
+        self.__dict__.pop("_model", None)
+
     @cached_property
     def _folder(self) -> Path:
         return model_folder(self.model)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from types import TracebackType
+from functools import cached_property
 from typing import Any, Self
 
 from tqdm import tqdm
@@ -30,8 +29,8 @@ from descriptors.vllm_engine import (
     start_engine,
     stop_engine,
 )
+from descriptors.vllm_model import load_tokenizer, locate_model, vllm_version
 from indexer.errors import InputError
-from indexer.model_folder import folder_fingerprint, model_folder
 from indexer.storage import fingerprint
 
 # Enough to keep the largest batch of vLLM's defaults full while answers leave and requests enter.
@@ -41,56 +40,51 @@ _FINISHES = {"stop": FinishReason.STOP, "length": FinishReason.LENGTH}
 
 @dataclass(frozen=True, eq=False)
 class VLLMGenerator:
-    """A chat model in a vLLM engine of its own; a context manager that stops the engine."""
+    """A chat model in a vLLM engine of its own, which starts when the first answer is asked for."""
 
-    name: str
+    model_id: str
     fingerprint: str
-    context_length: int
-    _engine: Any = field(repr=False)
+    _arguments: dict[str, Any] = field(repr=False)
     _tokenizer: Any = field(repr=False)
 
     @classmethod
     def load(cls, model_id: str, settings: VLLMSettings | None = None) -> Self:
-        """Start an engine on a local folder or a Hub id.
+        """Find a local folder or a Hub id and read its tokenizer; weights and vLLM are left alone.
 
         Raises:
-            InputError: vLLM is not installed, or the model cannot be used with these settings.
-            BackendError: the engine does not start, mostly for want of memory.
+            InputError: vLLM is not installed, or there is no such model, or it takes no chats.
         """
         settings = settings or VLLMSettings()
-        local = Path(model_id).expanduser()
-        model = str(model_folder(str(local))) if local.exists() else model_id
-        engine = start_engine(model_id, engine_arguments(model, settings))
-        try:
-            tokenizer = engine.get_tokenizer()
-            return cls(
-                name=f"vllm:{model_id}",
-                fingerprint=_fingerprint(model, settings, _probe(model_id, tokenizer)),
-                context_length=engine.model_config.max_model_len,
-                _engine=engine,
-                _tokenizer=tokenizer,
-            )
-        except BaseException:
-            stop_engine(engine)
-            raise
+        version = vllm_version(model_id)
+        model = locate_model(model_id, settings.revision)
+        tokenizer = load_tokenizer(model_id, model)
+        _check_chats(model_id, tokenizer)
+        decisive = settings.model_dump(include={"dtype", "quantization", "max_model_len"})
+        pinned = settings.model_copy(update={"revision": model.revision})
+        return cls(
+            model_id=model_id,
+            fingerprint=fingerprint(["vllm", version, model.fingerprint, decisive]),
+            _arguments=engine_arguments(model.location, pinned),
+            _tokenizer=tokenizer,
+        )
 
-    def __enter__(self) -> Self:
-        return self
+    @property
+    def name(self) -> str:
+        """The back end and model as the user writes them."""
+        return f"vllm:{self.model_id}"
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+    @cached_property
+    def _engine(self) -> Any:
+        return start_engine(self.model_id, self._arguments)
 
     def close(self) -> None:
-        """Stop the engine and its processes, and free its memory; a second time does nothing."""
-        stop_engine(self._engine)
+        """Stop the engine, if it runs, which frees its memory; the next answer starts another."""
+        engine = self.__dict__.pop("_engine", None)
+        if engine is not None:
+            stop_engine(engine)
 
     def count_prompt_tokens(self, requests: Sequence[ChatRequest]) -> list[int]:
-        """Tokens of each prompt, exact: what `generate` sends."""
+        """Tokens of each prompt, exact: what `generate` sends; needs no engine."""
         return [len(prompt_tokens(self._tokenizer, request.messages)) for request in requests]
 
     def generate(
@@ -101,7 +95,8 @@ class VLLMGenerator:
         Only one call at a time; requests still in the engine when a caller stops are withdrawn.
 
         Raises:
-            BackendError: the engine died.
+            InputError: vLLM cannot use the model with these settings.
+            BackendError: the engine does not start, mostly for want of memory, or died.
         """
         engine = self._engine.llm_engine
         waiting = iter(enumerate(requests))
@@ -134,12 +129,13 @@ class VLLMGenerator:
 
         tokens = prompt_tokens(self._tokenizer, request.messages)
         needed = len(tokens) + request.sampling.maximum_completion_tokens
-        if needed > self.context_length:
+        most = self._engine.model_config.max_model_len
+        if needed > most:
             return RequestFailure(
                 reason=FailureReason.CONTEXT_OVERFLOW,
                 message=f"{len(tokens)} tokens of prompt and up to "
                 f"{request.sampling.maximum_completion_tokens} of answer are more than the "
-                f"{self.context_length} that {self.name} takes",
+                f"{most} that {self.name} takes",
             )
         prompt = {"type": "token", "prompt_token_ids": tokens}
         try:
@@ -199,8 +195,8 @@ def prompt_tokens(tokenizer: Any, messages: Sequence[ChatMessage]) -> list[int]:
     return tokens
 
 
-def _probe(model_id: str, tokenizer: Any) -> list[int]:
-    """A short chat as tokens; shows whether there is a chat template, and changes with it."""
+def _check_chats(model_id: str, tokenizer: Any) -> None:
+    """Refuse a tokenizer that cannot write the kind of chat that the proposer sends."""
     from jinja2 import TemplateError
 
     turns = (
@@ -208,31 +204,9 @@ def _probe(model_id: str, tokenizer: Any) -> list[int]:
         ChatMessage(role="user", content="What is this?"),
     )
     try:
-        return prompt_tokens(tokenizer, turns)
+        prompt_tokens(tokenizer, turns)
     except (ValueError, TemplateError) as error:
         raise InputError(
             f"model {model_id!r} cannot be talked to: {error}. Name an instruction-tuned model "
             "whose tokenizer has a chat template that takes a system message."
         ) from error
-
-
-def _fingerprint(model: str, settings: VLLMSettings, probe: list[int]) -> str:
-    folder = Path(model)
-    content = (
-        {"files": folder_fingerprint(folder)}
-        if folder.is_dir()
-        else {"id": model, "revision": _hub_revision(model, settings.revision)}
-    )
-    return fingerprint(
-        content
-        | {"probe": probe}
-        | settings.model_dump(include={"dtype", "quantization", "max_model_len"})
-    )
-
-
-def _hub_revision(model: str, revision: str | None) -> str | None:
-    """The commit in the Hub's cache, since a branch moves; else the revision as given."""
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(model, "config.json", revision=revision)
-    return Path(found).parent.name if isinstance(found, str) else revision

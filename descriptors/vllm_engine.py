@@ -54,7 +54,7 @@ def start_engine(model_id: str, arguments: dict[str, Any]) -> Any:
     """A `vllm.LLM` with these arguments, for the model that the user calls `model_id`.
 
     Raises:
-        InputError: vLLM is not installed, or the model cannot be used with these settings.
+        InputError: vLLM does not import, or the model cannot be used with these settings.
         BackendError: the engine does not start, mostly for want of memory.
     """
     for name, value in _ENVIRONMENT.items():
@@ -65,7 +65,7 @@ def start_engine(model_id: str, arguments: dict[str, Any]) -> Any:
     except ImportError as error:
         raise InputError(
             f"vllm:{model_id} needs vLLM, which does not import here: {error}. "
-            "Run `pip install 'neuroscribe[vllm]'`, or name another proposer."
+            "Install it anew (`pip install 'neuroscribe[vllm]'`), or name another proposer."
         ) from error
     try:
         engine = LLM(**arguments)

@@ -99,6 +99,7 @@ def facet_populations(figures: Iterable[Figure]) -> tuple[FacetPopulation, ...]:
     """Every facet, site and tail that label recovery judged, in order of appearance.
 
     A facet without a label that could be judged has one population without a site and a tail.
+    What single proposers contributed is in `eval.proposer_shares`.
 
     Raises:
         ValueError: two figures differ in nothing but their numbers.
@@ -111,6 +112,8 @@ def facet_populations(figures: Iterable[Figure]) -> tuple[FacetPopulation, ...]:
         variant = Variant.parse(figure.variant)
         if variant.reading == Reading.EVERY_LABEL:
             labels[figure.facet] = figure
+            continue
+        if variant.proposer:
             continue
         group = found.setdefault((figure.facet, variant.site, variant.tail), {})
         place = _Place(variant.reading, figure.metric, variant.tau, figure.k)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.arrays import DoubleArray
+from indexer.arrays import DoubleArray, IntArray
 
 RealArray = NDArray[np.floating[Any]]
 Statistic = Callable[..., Any]
@@ -65,6 +65,36 @@ def bootstrap_interval(
         units = np.repeat(distinct, counts)
         estimates = _resampled_statistics(units, statistic, n_resamples, generator)
     return _percentiles(estimates, level)
+
+
+def ratio_interval(
+    parts: IntArray,
+    wholes: IntArray,
+    *,
+    n_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int,
+) -> Interval | None:
+    """Percentile bootstrap interval of `sum(parts) / sum(wholes)` over units (`n_units`).
+
+    Units are drawn whole, so what belongs to one unit stays together. The order of the units does
+    not matter. A single unit says nothing about spread: no interval.
+
+    Raises:
+        ValueError: no units, shapes differ, a whole below 1, or a bad level or number of resamples.
+    """
+    _check_options(n_resamples, level)
+    if parts.ndim != 1 or parts.shape != wholes.shape or parts.size == 0:
+        raise ValueError(f"parts have shape {parts.shape} and wholes {wholes.shape}, expected (n,)")
+    if (wholes < 1).any():
+        raise ValueError("a unit has a whole below 1; leave it out first")
+    if parts.size == 1:
+        return None
+    generator = np.random.default_rng(seed)
+    distinct, counts = np.unique(np.stack([parts, wholes]), axis=1, return_counts=True)
+    drawn = generator.multinomial(parts.size, counts / parts.size, size=n_resamples)
+    sums = drawn @ distinct.T
+    return _percentiles(np.asarray(sums[:, 0] / sums[:, 1], dtype=np.float64), level)
 
 
 def _check_options(n_resamples: int, level: float) -> None:

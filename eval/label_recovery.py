@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eval.contributions import contribution_figures
 from eval.meaning import contained_meaning, f1_meaning
 from eval.metrics import Ranking
 from eval.records import Figure
@@ -49,6 +50,8 @@ class LabelRecoveryTask:
         rows: rows of each split.
         settings: of the run's matcher, used again for null and upper bound.
         seed: of the null and the bootstrap.
+        proposers: who proposed each kept descriptor, in order; empty to leave out what the
+            proposers contributed.
         watch: wraps the blocks of each pass over the activations, for a progress bar.
     """
 
@@ -60,6 +63,7 @@ class LabelRecoveryTask:
     rows: SplitRows
     settings: MatchingSettings
     seed: int
+    proposers: tuple[str, ...] = ()
     watch: Watch = unwatched
 
 
@@ -240,7 +244,10 @@ def _facet_figures(
                 upper_ranking=gold.upper[number].take(neurons),
                 facet=facet.name,
             )
-            found = label_recovery(inputs, ks=ks, taus=taus, seed=task.seed)
+            found = [
+                *label_recovery(inputs, ks=ks, taus=taus, seed=task.seed),
+                *contribution_figures(inputs, task.proposers, taus=taus, seed=task.seed),
+            ]
             where = f"tail={tail.value} site={population.name}"
             figures += [
                 figure.model_copy(update={"variant": f"{figure.variant} {where}"})

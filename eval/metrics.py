@@ -135,6 +135,15 @@ def distinct_hits(gold: BoolArray, meanings: BoolArray, ranking: Ranking, k: int
     Raises:
         ValueError: shapes do not fit, a ranked descriptor is not in `meanings`, k is below 1.
     """
+    return np.asarray(ranked_hits(gold, meanings, ranking, k).sum(axis=1, dtype=np.int64))
+
+
+def ranked_hits(gold: BoolArray, meanings: BoolArray, ranking: Ranking, k: int) -> BoolArray:
+    """Which of the first k ranks are hits (`n_neurons, min(k, n_ranks)`); see `distinct_hits`.
+
+    Raises:
+        ValueError: as `distinct_hits`.
+    """
     _check_k(k)
     if gold.ndim != 2 or meanings.ndim != 2 or gold.shape[1] != meanings.shape[1]:
         raise ValueError(
@@ -148,12 +157,12 @@ def distinct_hits(gold: BoolArray, meanings: BoolArray, ranking: Ranking, k: int
             f"the ranking names descriptor {ranking.n_descriptors_needed - 1}, "
             f"meanings cover {meanings.shape[0]} descriptors"
         )
-    hits = np.zeros(gold.shape[0], dtype=np.int64)
+    hits = np.zeros((gold.shape[0], min(k, ranking.descriptors.shape[1])), dtype=np.bool_)
     missing = gold.copy()
-    for rank in range(min(k, ranking.descriptors.shape[1])):
+    for rank in range(hits.shape[1]):
         neurons = np.flatnonzero(ranking.lengths > rank)
         meant = meanings[ranking.descriptors[neurons, rank]]
-        hits[neurons] += (missing[neurons] & meant).any(axis=1)
+        hits[neurons, rank] = (missing[neurons] & meant).any(axis=1)
         missing[neurons] &= ~meant
     return hits
 

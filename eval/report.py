@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -27,6 +28,7 @@ from eval.figures import (
     colour_legend,
     colour_step,
 )
+from eval.proposer_shares import proposer_shares
 from eval.report_content import HeatMap, ReportContent
 from eval.report_tables import evaluation_tables
 from eval.verdicts import MINIMUM_NEURONS, Standing, headline_figures, judge_facets
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 HIGHLIGHT_STEPS = 10
 EXAMPLES_NAMED = 4
+REASONS_NAMED = 3
 MEANING_OF_REASON = {
     AbstentionReason.CONSTANT: (
         "The activation is the same on every sentence, so there is nothing to explain."
@@ -86,6 +89,7 @@ def render_report(content: ReportContent) -> str:
             populations=leading_populations(content.figures),
             headline=headline_figures(content.figures),
             tables=evaluation_tables(content.figures),
+            shares=proposer_shares(content.figures),
             bubbles=_bubbles(content),
             map_legend=colour_legend(
                 max((entry.neurons for entry in content.descriptors), default=0)
@@ -154,6 +158,7 @@ def _environment() -> Environment:
         share_axis=SHARE_AXIS,
         colour_step=colour_step,
         colour_steps=COLOUR_STEPS,
+        commonest=_commonest,
         largest_cell=_largest_cell,
         map_width=MAP_WIDTH,
         map_height=MAP_HEIGHT,
@@ -165,6 +170,11 @@ def _environment() -> Environment:
         tail=Tail,
     )
     return environment
+
+
+def _commonest(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The commonest reasons with their counts, equals by name."""
+    return sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:REASONS_NAMED]
 
 
 def _largest_cell(heat_map: HeatMap) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from descriptors.contributions import Contribution
+from descriptors.lm_proposer import GenerationUsage
 from eval.highlighting import Segment
 from eval.records import Figure
 from neurons.records import AbstentionReason, Explanation, Site, Tail
@@ -33,13 +35,22 @@ class StageTime:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class LMUsage:
+    """What asking a proposer's LM took."""
+
+    proposer: str
+    usage: GenerationUsage
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
     """What was run on what.
 
-    `labelled` tells whether the corpus has labels (only the evaluation sees them). `notes` are
-    things the run counted that a reader should know, such as skipped duplicates. `manifest` is the
-    excerpt of the manifest to print. Stages, versions, notes and manifest may be empty.
+    `usages` has a line for each LM that was asked. `labelled` tells whether the corpus has labels
+    (only the evaluation sees them). `notes` are things the run counted that a reader should know,
+    such as skipped duplicates. `manifest` is the excerpt of the manifest to print. Stages, usages,
+    versions, notes and manifest may be empty.
     """
 
     corpus: str
@@ -56,6 +67,7 @@ class RunSummary:
     seed: int
     labelled: bool
     stages: tuple[StageTime, ...] = ()
+    usages: tuple[LMUsage, ...] = ()
     versions: tuple[NamedText, ...] = ()
     notes: tuple[str, ...] = ()
     manifest: tuple[NamedText, ...] = ()
@@ -138,12 +150,14 @@ class AbstentionCount:
 class ReportContent:
     """Everything the report shows, in the order it is shown.
 
-    `neurons_described` counts neurons with a description on either tail.
+    `contributions` is empty where there is one proposer only. `neurons_described` counts neurons
+    with a description on either tail.
     """
 
     run: RunSummary
     proposed: int
     rejections: tuple[NamedCount, ...]
+    contributions: tuple[Contribution, ...]
     descriptors: tuple[DescriptorEntry, ...]
     neurons_described: int
     coverage: tuple[TailCoverage, ...]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from descriptors.contributions import Contribution, contributions
 from descriptors.records import Descriptor
 from eval.figures import descriptor_map
 from eval.highlighting import Scale, highlight, shorten
@@ -93,6 +94,7 @@ def build_content(inputs: ReportInputs) -> ReportContent:
         run=inputs.run,
         proposed=len(inputs.descriptors),
         rejections=tuple(NamedCount(*pair) for pair in _by_count(rejected)),
+        contributions=_contributions(inputs.descriptors),
         descriptors=_entries(kept, inputs),
         neurons_described=len({item.neuron for item in described}),
         coverage=tuple(_coverage(tail, inputs.explanations) for tail in Tail),
@@ -130,6 +132,11 @@ def best_explanations(
             used[first] += 1
             best.append(item)
     return tuple(best)
+
+
+def _contributions(descriptors: Sequence[Descriptor]) -> tuple[Contribution, ...]:
+    found = contributions(descriptors)
+    return tuple(found) if len(found) > 1 else ()
 
 
 def _by_count(counter: Counter[str]) -> list[tuple[str, int]]:

@@ -69,7 +69,7 @@ def evaluation_tables(figures: Sequence[Figure]) -> tuple[EvaluationTable, ...]:
         if variant.reading == Reading.EVERY_LABEL:
             # One figure a facet: all facets share a table.
             key, name = (figure.protocol, "", None), f"{name}, {figure.facet}".rstrip(", ")
-        reading = _READING_WORDS.get(variant.reading, variant.reading.replace("_", " "))
+        reading = _reading_words(variant)
         groups = tables.setdefault(key, {})
         groups.setdefault(_heading(variant, figure.k), []).append(FigureRow(name, reading, figure))
     return tuple(
@@ -84,6 +84,12 @@ def evaluation_tables(figures: Sequence[Figure]) -> tuple[EvaluationTable, ...]:
         )
         for key, groups in tables.items()
     )
+
+
+def _reading_words(variant: Variant) -> str:
+    if variant.proposer:
+        return f"proposed by {variant.proposer}"
+    return _READING_WORDS.get(variant.reading, variant.reading.replace("_", " "))
 
 
 def _heading(variant: Variant, k: int | None) -> str:

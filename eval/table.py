@@ -178,7 +178,9 @@ def _compact_row(figures: CutoffFigures) -> tuple[str, ...]:
 def _full_table(title: str, figures: Sequence[Figure]) -> TextTable:
     rows: dict[tuple[str, str], Figure] = {}
     for figure in figures:
-        place = (Variant.parse(figure.variant).reading or "headline", figure.metric)
+        variant = Variant.parse(figure.variant)
+        reading = variant.reading or variant.proposer or "headline"
+        place = (reading, figure.metric)
         if place in rows:
             raise ValueError(f"{title}: {figure.variant!r} has {figure.metric} twice")
         rows[place] = figure

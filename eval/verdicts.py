@@ -20,8 +20,17 @@ _METRIC_WORDS = {
     "judged_labels": "labels judged",
     "described": "neurons described",
     "coverage": "neurons described",
+    "prediction_share": "share of predictions",
+    "prediction_precision": "precision of predictions",
 }
-_UNCUT_METRICS = {"gold_labels", "judged_labels", "described", "coverage"}
+_UNCUT_METRICS = {
+    "gold_labels",
+    "judged_labels",
+    "described",
+    "coverage",
+    "prediction_share",
+    "prediction_precision",
+}
 
 
 class Standing(StrEnum):

@@ -9,7 +9,7 @@ from indexer.errors import InputError
 from indexer.storage import file_fingerprint, fingerprint
 
 # Weights as safetensors, configuration and vocabularies; never pickled weights or code.
-_FETCHED = ("*.safetensors", "*.json", "*.txt", "*.model")
+_FETCHED = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 _NOT_FETCHED = ("onnx/*", "openvino/*")
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 _HUB_TIMEOUT_SECONDS = 10.0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from descriptors.contributions import contributions
-from descriptors.records import Descriptor, Split
+from descriptors.records import Split
 from indexer.arrays import FloatArray, IntArray
 from service.proposal_files import read_groups, read_proposals
 from service.proposal_stage import GROUPS, PROPOSALS, ProposalStage
@@ -71,7 +71,6 @@ class CatalogStages(ProposalStage):
         membership = build_membership(
             catalog,
             phrases.of([descriptor.text for descriptor in catalog]),
-            self._name_vectors(edited.descriptors, phrases),
             self.vectors,
             self.index,
             self.background_rows(),
@@ -117,23 +116,6 @@ class CatalogStages(ProposalStage):
         curated = curate(inputs, self.settings.curation)
         rows = discover_rows(self.corpus, support_sentences(edits))
         return apply_edits(curated, edits, rows), phrases
-
-    def _name_vectors(
-        self, descriptors: Sequence[Descriptor], phrases: PhraseVectors
-    ) -> FloatArray:
-        """Mean vector of each kept descriptor's group names, zero where it has none."""
-        from descriptors.catalog import kept
-        from descriptors.curation import group_names
-
-        names = group_names(descriptors, read_proposals(self.run.path / PROPOSALS))
-        catalog = kept(descriptors)
-        vectors = np.zeros((len(catalog), phrases.vectors.shape[1]), dtype=np.float32)
-        for row, descriptor in enumerate(catalog):
-            own = phrases.of(names.get(descriptor.group, []))
-            if len(own):
-                vectors[row] = own.mean(axis=0)
-                vectors[row] /= max(float(np.linalg.norm(vectors[row])), 1e-9)
-        return vectors
 
     def background_rows(self) -> IntArray:
         """Discover rows that stand for the corpus when chance is estimated."""

@@ -140,6 +140,7 @@ class NeuronStages(CatalogStages):
             rows=self.split_rows,
             settings=self.settings.matching,
             seed=self.settings.seed,
+            proposers=tuple(descriptor.proposer for descriptor in catalog),
             watch=self.watch,
         )
         figures = recover_labels(task) if len(labels) else []

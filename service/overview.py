@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+from descriptors.contributions import Contribution, contributions
 from descriptors.records import Split
 from indexer.records import Record
 from neurons.records import AbstentionReason, Explanation, Match, NeuronId, Site, Tail
 
 
 class DescriptorCounts(Record):
-    """How many descriptors were proposed and kept, and why the others were not."""
+    """How many descriptors were proposed and kept, and why the others were not.
+
+    `contributions` has a line for each proposer.
+    """
 
     proposed: int
     kept: int
     rejections: dict[str, int]
+    contributions: tuple[Contribution, ...]
 
 
 class TailCounts(Record):
@@ -78,6 +83,7 @@ def descriptor_counts(run: Path) -> DescriptorCounts:
         proposed=len(descriptors),
         kept=sum(descriptor.kept for descriptor in descriptors),
         rejections=dict(reasons.most_common()),
+        contributions=tuple(contributions(descriptors)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,7 @@ class ProposalStage(ExtractionStage):
     def _propose(self) -> Any:
         from collections import Counter
 
+        from descriptors.lm_proposer import LMProposer
         from service.generation_usage import USAGE, usage_result
 
         grouping = self._form_groups()
@@ -75,10 +77,12 @@ class ProposalStage(ExtractionStage):
         proposals: list[Proposal] = []
         rejected: Counter[str] = Counter()
         for proposer in self.proposers:
-            for batch in proposer.propose(texts, progress=self.progress):
-                proposals += batch.proposals
-                for count in batch.rejected:
-                    rejected[f"{proposer.name}: {count.reason}"] += count.count
+            # An LM may fill the memory that the stages after this one need.
+            with closing(proposer) if isinstance(proposer, LMProposer) else nullcontext():
+                for batch in proposer.propose(texts, progress=self.progress):
+                    proposals += batch.proposals
+                    for count in batch.rejected:
+                        rejected[f"{proposer.name}: {count.reason}"] += count.count
         write_groups(self.run.path / GROUPS, grouping.groups)
         write_proposals(self.run.path / PROPOSALS, proposals)
         return {

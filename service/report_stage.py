@@ -68,8 +68,9 @@ class ReportStage(NeuronStages):
     def _reported_run(self) -> ReportedRun:
         from descriptors.corpus import read_labels
         from descriptors.splits import SPLIT_ORDER
-        from eval.report_content import NamedCount, NamedText
+        from eval.report_content import LMUsage, NamedCount, NamedText
         from eval.report_content import RunSummary as ReportedRun
+        from service.generation_usage import read_usage
 
         settings = self.settings
         results = {name: record.result for name, record in self.run.stages().items()}
@@ -84,6 +85,7 @@ class ReportStage(NeuronStages):
             splits=tuple(NamedCount(split, counts[split]) for split in SPLIT_ORDER),
             layers=1 + max(place.layer for place in self.store.layer_sites),
             sites=settings.extraction.sites,
+            usages=tuple(LMUsage(*pair) for pair in read_usage(results["propose"]).items()),
             neurons=self.store.n_neurons,
             pooling=settings.extraction.pooling.value,
             seed=settings.seed,

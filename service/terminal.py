@@ -51,21 +51,22 @@ def table_of(
 
 
 def show_run(summary: RunSummary) -> None:
-    """Show what a run found: funnel, LMs, best neurons, evaluation, and where the report is.
+    """Show what a run found: funnel, proposers, best neurons, evaluation, where the report is.
 
     Raises:
         RunError: a file of the run is missing or damaged.
     """
     from service.generation_usage import read_usage
     from service.overview import overview_of
-    from service.terminal_generation import usage_table
+    from service.terminal_generation import contribution_tables, usage_table
 
     console = new_console()
     out = Path(summary.out)
     overview = overview_of(out)
     usages = read_usage(summary.results.get("propose"))
+    proposing = contribution_tables(overview.descriptors.contributions, summary.figures)
     asked = [usage_table(usages)] if usages else []
-    for part in (_funnel(overview), *asked, _tails(overview.tails), _best(overview)):
+    for part in (_funnel(overview), *proposing, *asked, _tails(overview.tails), _best(overview)):
         console.print(part)
         console.print()
     show_figures(summary.figures)

@@ -1,8 +1,9 @@
-"""What generative LMs will take or took, as a person reads it in a terminal."""
+"""What proposers contributed and LMs will take or took, as a person reads it in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
 
 from descriptors.lm_forecast import CountedBy
@@ -10,8 +11,11 @@ from descriptors.lm_forecast import CountedBy
 if TYPE_CHECKING:
     from rich.console import Group
 
+    from descriptors.contributions import Contribution
     from descriptors.lm_forecast import LMForecast
     from descriptors.lm_proposer import GenerationUsage
+    from eval.proposer_shares import PopulationShares, ProposerShare
+    from eval.records import Figure
     from service.plan import Plan
     from service.plan_generation import ProposerForecast
 
@@ -35,6 +39,55 @@ def forecast_rows(plan: Plan) -> list[tuple[str, str]]:
         said = _local(forecast) if forecast.lm is None else _asked(forecast, forecast.lm)
         rows.append((forecast.proposer, said))
     return rows
+
+
+def contribution_tables(
+    contributions: Sequence[Contribution], figures: Sequence[Figure]
+) -> list[Group]:
+    """What each proposer contributed to the catalog and to label recovery.
+
+    None where there is one proposer only.
+    """
+    from eval.proposer_shares import proposer_shares
+    from service.terminal import table_of
+
+    if len(contributions) < 2:
+        return []
+    rows = []
+    for each in contributions:
+        counts = (each.proposed, each.kept_alone, each.kept_jointly)
+        reason = max(each.rejected, key=each.rejected.__getitem__, default="-").replace("_", " ")
+        rows.append((each.proposer, *(f"{count:,}" for count in counts), reason))
+    header = ("proposer", "proposed", "kept alone", "kept jointly", "mostly rejected as")
+    tables = [table_of("what the proposers contributed", header, rows, right=(1, 2, 3))]
+    if shares := proposer_shares(figures):
+        tables.append(_shares_table(shares))
+    return tables
+
+
+def _shares_table(shares: Sequence[PopulationShares]) -> Group:
+    from service.terminal import table_of
+
+    rows = []
+    for item in shares:
+        population, cutoff = item.population, item.cutoff
+        # Shares come in twos at least, so that the name can stand in two lines.
+        where = ", ".join(filter(None, (population.shown_facet, population.site)))
+        named = chain((where, f"tau {cutoff.tau:g}, k {cutoff.k}"), repeat(""))
+        for name, own in zip(named, item.shares, strict=False):
+            rows.append((name, own.proposer, *_share_cells(own)))
+    title = "share of the predictions for labelled neurons, and precision of their own"
+    return table_of(title, ("", "proposer", "share", "precision", "n"), rows, right=(2, 3, 4))
+
+
+def _share_cells(own: ProposerShare) -> tuple[str, str, str]:
+    share, precision = own.share.value or 0.0, own.precision
+    if precision is None or precision.value is None:
+        return f"{share:.0%}", "-", "0"
+    interval = (
+        "" if precision.ci_low is None else f" [{precision.ci_low:.2f}, {precision.ci_high:.2f}]"
+    )
+    return f"{share:.0%}", f"{precision.value:.2f}{interval}", f"{precision.n:,}"
 
 
 def usage_table(usages: Mapping[str, GenerationUsage]) -> Group:

@@ -11,10 +11,19 @@ import pytest
 import neuroscribe
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("service", "eval", "neurons", "descriptors", "indexer", "tests", "benchmarks")
+FOLDERS = (
+    "service",
+    "eval",
+    "neurons",
+    "descriptors",
+    "indexer",
+    "training",
+    "tests",
+    "benchmarks",
+)
 HEAVY = {
     *("torch", "transformers", "sentence_transformers", "faiss", "sklearn", "scipy"),
-    *("plotly", "pandas", "pyarrow", "datasets", "numpy", "vllm"),
+    *("plotly", "pandas", "pyarrow", "datasets", "numpy", "vllm", "openai", "llguidance"),
 }
 PUBLIC_NAMES = [
     *("BackendError", "FinishedRun", "InputError", "NeuroscribeError", "RunError", "RunSettings"),

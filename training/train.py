@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from descriptors.embedded_model import DecoderShape, EmbeddedModel, PrefixInput, build_batch
 from descriptors.word_embeddings import END_TOKEN, START_TOKEN
-from training.examples import ExampleDrawer, build_groups
+from training.examples import LATER_SHARES, SHARES, ExampleDrawer, build_groups
 from training.material import Material, gather
 
 _MOST_TARGET_PIECES = 10
@@ -27,7 +27,10 @@ _MOST_TARGET_PIECES = 10
 
 @dataclass(frozen=True)
 class Schedule:
-    """How training goes: steps, examples a step, and the learning rate's rise and fall."""
+    """How training goes: steps, examples a step, and the learning rate's rise and fall.
+
+    From step `later_from` on groups are drawn by `LATER_SHARES`.
+    """
 
     steps: int
     batch: int = 160
@@ -36,13 +39,20 @@ class Schedule:
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     averaging: float = 0.998
+    later_from: int = 1800
+    later_rate: float = 5e-4
+    later_averaging: float = 0.98
 
     def rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine down to a fiftieth of the peak."""
+        """Linear warm-up, then a cosine to nearly nothing; later a second, lower cosine."""
         if step < self.warm_up:
             return self.peak_rate * (step + 1) / self.warm_up
-        done = (step - self.warm_up) / max(1, self.steps - self.warm_up)
-        return self.peak_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, done))))
+        if step < self.later_from:
+            peak, first, last = self.peak_rate, self.warm_up, self.later_from
+        else:
+            peak, first, last = self.later_rate, self.later_from, self.steps
+        done = min(1.0, (step - first) / max(1, last - first))
+        return peak * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
 def targets_of(names: list[str], material: Material) -> Tensor:
@@ -96,7 +106,9 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimizer.step()
         self.step += 1
-        decay = min(self.schedule.averaging, self.step / (self.step + 10.0))
+        later = self.step > self.schedule.later_from
+        averaging = self.schedule.later_averaging if later else self.schedule.averaging
+        decay = min(averaging, self.step / (self.step + 10.0))
         with torch.no_grad():
             torch._foreach_lerp_(self.average, self.trained, 1.0 - decay)
         return float(loss.detach())
@@ -145,7 +157,7 @@ class Trainer:
 
 def main(
     out: Annotated[Path, typer.Option(help="Working folder: checkpoint and weights.")],
-    steps: Annotated[int, typer.Option(help="Steps of 160 examples.")] = 1800,
+    steps: Annotated[int, typer.Option(help="Steps of 160 examples.")] = 2050,
     layers: Annotated[int, typer.Option(help="Decoder layers.")] = 4,
     seed: Annotated[int, typer.Option(help="Of weights and of every draw.")] = 0,
     save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 50,
@@ -163,7 +175,9 @@ def main(
     began, losses = time.monotonic(), []
 
     def draw(step: int) -> tuple[list[PrefixInput], Tensor]:
-        drawn = drawer.draw(trainer.schedule.batch, np.random.default_rng([seed, step]))
+        shares = SHARES if step < trainer.schedule.later_from else LATER_SHARES
+        generator = np.random.default_rng([seed, step])
+        drawn = drawer.draw(trainer.schedule.batch, shares, generator)
         return [prefix for prefix, _ in drawn], targets_of([name for _, name in drawn], material)
 
     # Drawing takes a sixth of a step; a step ahead on another core it costs nothing.

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from descriptors.curation import (
+    JOINT,
     CurationInputs,
     CurationSettings,
     Rejection,
     curate,
     descriptor_id,
     distinct_phrases,
+    proposers_of,
     separation,
     without_empty,
 )
@@ -274,6 +276,8 @@ def test_one_phrase_by_two_proposers_and_twice_by_one() -> None:
     assert len(found) == len({descriptor.id for descriptor in found}) == 6
     assert [descriptor.kept for descriptor in found] == [True] + [False] * 5
     assert found[0].id == descriptor_id(proposals[0])
+    assert found[0].proposer == "keyphrase + embedded"
+    assert [d.proposer for d in found[1:]].count("embedded") == 1
     assert {d.text for d in found if d.reason == PhraseRejection.EMPTY} == {"...", "?!"}
 
 
@@ -295,7 +299,7 @@ def test_every_proposal_becomes_one_descriptor(seed: int) -> None:
     proposals = many_proposals(seed)
     found = decide(groups, proposals, DIRECTIONS)
     shown = sorted((normalise_phrase(p.text) or p.text, p.proposer, p.group) for p in proposals)
-    assert sorted((d.text, d.proposer, d.group) for d in found) == shown
+    assert sorted((d.text, proposers_of(d)[0], d.group) for d in found) == shown
     assert len({descriptor.id for descriptor in found}) == len(proposals)
     for descriptor in found:
         assert descriptor.kept == (descriptor.reason == "") == bool(descriptor.support)
@@ -312,9 +316,37 @@ def test_identifiers_do_not_depend_on_the_order_of_proposals(seed: int) -> None:
     found = decide(groups, proposals, DIRECTIONS)
     random.Random(seed).shuffle(proposals)
     again = decide(groups, proposals, DIRECTIONS)
-    assert {(d.id, d.text, d.proposer, d.group) for d in again} == {
-        (d.id, d.text, d.proposer, d.group) for d in found
+    assert {(d.id, d.text, proposers_of(d)[0], d.group) for d in again} == {
+        (d.id, d.text, proposers_of(d)[0], d.group) for d in found
     }
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_kept_phrase_is_credited_to_all_who_proposed_it_for_its_group(seed: int) -> None:
+    proposals = many_proposals(seed)
+    found = decide([group(topic) for topic in TOPICS], proposals, DIRECTIONS)
+    for descriptor in found:
+        own = {
+            p.proposer
+            for p in proposals
+            if (normalise_phrase(p.text), p.group) == (descriptor.text, descriptor.group)
+        }
+        names = proposers_of(descriptor)
+        assert len(names) == len(set(names))
+        assert descriptor.proposer == JOINT.join(names)
+        if descriptor.kept:
+            assert set(names) == own
+        else:
+            assert len(names) == 1
+
+
+def test_a_phrase_of_another_group_earns_no_credit() -> None:
+    proposals = [
+        proposal("battery life", "battery life", "keyphrase"),
+        proposal("battery life", "loud fan", "embedded"),
+    ]
+    found = decide([group("battery life"), group("loud fan")], proposals)
+    assert [(d.proposer, d.kept) for d in found] == [("keyphrase", True), ("embedded", False)]
 
 
 def test_an_identifier_tells_phrase_proposer_and_group_apart() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,9 @@ from pydantic import ValidationError
 from descriptors.generation import Answer, ChatMessage, FailureReason, FinishReason, RequestFailure
 from descriptors.vllm_backend import VLLMGenerator, answer_of, prompt_tokens
 from descriptors.vllm_engine import VLLMSettings, engine_arguments
+from descriptors.vllm_model import LocatedModel
 from indexer.errors import InputError
+from tests.descriptors.lm_fixtures import chat_request, save_chat_model
 
 
 def finished(reason: str | None, n_prompt: int = 7, n_completion: int = 3) -> Any:
@@ -109,7 +112,104 @@ def test_without_vllm_the_message_says_how_to_get_it() -> None:
         VLLMGenerator.load("org/model")
 
 
-def test_a_folder_without_safetensors_is_refused_before_vllm_starts(tmp_path: Path) -> None:
-    (tmp_path / "pytorch_model.bin").write_bytes(b"pickle")
+@pytest.fixture(scope="module")
+def saved_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_chat_model(tmp_path_factory.mktemp("chat"))
+
+
+@pytest.fixture
+def folder(saved_model: Path, tmp_path: Path) -> Path:
+    """A model that the test may change."""
+    return Path(shutil.copytree(saved_model, tmp_path / "model"))
+
+
+@pytest.fixture
+def vllm_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Say that vLLM is installed; whatever starts an engine or imports it fails."""
+
+    def no_engine(*_: Any) -> Any:
+        raise AssertionError("an engine was to start")
+
+    monkeypatch.setattr("descriptors.vllm_backend.vllm_version", lambda model_id: "1.2.3")
+    monkeypatch.setattr("descriptors.vllm_backend.start_engine", no_engine)
+
+
+@pytest.mark.usefixtures("vllm_installed")
+def test_prompts_are_counted_without_an_engine(folder: Path) -> None:
+    generator = VLLMGenerator.load(str(folder))
+    short, long = generator.count_prompt_tokens([chat_request("a"), chat_request("a" * 50)])
+    assert 0 < short < long
+    with pytest.raises(AssertionError, match="was to start"):
+        list(generator.generate([chat_request("a")]))
+    generator.close()
+
+
+@pytest.mark.usefixtures("vllm_installed")
+def test_the_fingerprint_follows_all_that_changes_answers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found(**settings: Any) -> str:
+        return VLLMGenerator.load(str(folder), VLLMSettings(**settings)).fingerprint
+
+    plain = found()
+    assert found() == plain
+    assert found(gpu_memory_utilization=0.5, enforce_eager=True) == plain
+    changed = {found(dtype="bfloat16"), found(quantization="awq"), found(max_model_len=64)}
+    template = folder / "chat_template.jinja"
+    template.write_text(template.read_text() + " ")
+    changed.add(found())
+    config = folder / "config.json"
+    config.write_text(config.read_text() + " ")
+    changed.add(found())
+    monkeypatch.setattr("descriptors.vllm_backend.vllm_version", lambda model_id: "1.2.4")
+    changed.add(found())
+    assert len(changed - {plain}) == 6
+
+
+@pytest.mark.usefixtures("vllm_installed")
+@pytest.mark.parametrize("template", ["", "{{ raise_exception('no system messages') }}"])
+def test_a_model_that_takes_no_chats_is_refused(folder: Path, template: str) -> None:
+    path = folder / "chat_template.jinja"
+    path.write_text(template)
+    if not template:
+        path.unlink()
+    with pytest.raises(InputError, match="instruction-tuned model whose tokenizer"):
+        VLLMGenerator.load(str(folder))
+
+
+@pytest.mark.usefixtures("vllm_installed")
+def test_pickled_weights_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(InputError, match="no safetensors weights"):
-        VLLMGenerator.load(str(tmp_path))
+        VLLMGenerator.load(str(folder))
+
+
+@pytest.mark.usefixtures("vllm_installed")
+def test_a_damaged_tokenizer_is_refused(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(InputError, match="tokenizer of model"):
+        VLLMGenerator.load(str(folder))
+
+
+@pytest.mark.usefixtures("vllm_installed")
+@pytest.mark.parametrize("wrong", ["no-one/no-such-model", "/no/such/folder"])
+def test_a_model_that_is_nowhere_is_refused(wrong: str) -> None:
+    with pytest.raises(InputError, match="a local folder or a Hub id"):
+        VLLMGenerator.load(wrong)
+
+
+@pytest.mark.usefixtures("vllm_installed")
+def test_a_model_of_the_hub_is_pinned_to_the_commit_its_branch_means(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+
+    def in_the_cache(model_id: str, revision: str | None) -> LocatedModel:
+        seen.append((model_id, revision))
+        return LocatedModel(str(folder), "4f2a", "of the commit")
+
+    monkeypatch.setattr("descriptors.vllm_backend.locate_model", in_the_cache)
+    generator = VLLMGenerator.load("org/model", VLLMSettings(revision="main"))
+    assert seen == [("org/model", "main")]
+    assert generator._arguments["revision"] == "4f2a"
+    assert generator.name == "vllm:org/model"

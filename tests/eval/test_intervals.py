@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from eval.intervals import (
     Interval,
     bootstrap_interval,
+    ratio_interval,
 )
 
 
@@ -111,3 +112,32 @@ def test_small_and_bad_inputs() -> None:
         bootstrap_interval(np.ones(3), seed=0, level=1.0)
     with pytest.raises(ValueError, match="n_resamples is 0"):
         bootstrap_interval(np.ones(3), seed=0, n_resamples=0)
+
+
+def test_ratio_of_units_of_one_is_the_mean() -> None:
+    hits = np.random.default_rng(0).integers(0, 2, size=500)
+    ratio = ratio_interval(hits, np.ones_like(hits), seed=3, n_resamples=4000)
+    mean = bootstrap_interval(hits, seed=4, n_resamples=4000)
+    assert ratio is not None
+    assert mean is not None
+    assert ratio.low == pytest.approx(mean.low, abs=0.01)
+    assert ratio.high == pytest.approx(mean.high, abs=0.01)
+
+
+def test_ratio_interval_keeps_units_whole_and_forgets_their_order() -> None:
+    """Two predictions that always go together say no more than one."""
+    hits = np.random.default_rng(0).integers(0, 2, size=300)
+    single = ratio_interval(hits, np.ones_like(hits), seed=3)
+    paired = ratio_interval(2 * hits, np.full_like(hits, 2), seed=3)
+    assert single == paired
+    assert single == ratio_interval(hits[::-1], np.ones_like(hits), seed=3)
+
+
+def test_ratio_interval_of_bad_units() -> None:
+    one = np.array([1])
+    assert ratio_interval(one, one, seed=0) is None
+    with pytest.raises(ValueError, match="whole below 1"):
+        ratio_interval(np.array([0, 1]), np.array([0, 1]), seed=0)
+    for parts in (np.array([], dtype=np.int64), np.array([1, 2, 3])):
+        with pytest.raises(ValueError, match="expected"):
+            ratio_interval(parts, np.array([1, 2])[: parts.size], seed=0)

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
+from descriptors.lm_proposer import GenerationUsage
+from descriptors.proposer import RejectionCount
+from eval.contributions import PRECISION, SHARE
 from eval.records import Figure
 from eval.report import (
     HIGHLIGHT_STEPS,
@@ -17,8 +20,9 @@ from eval.report import (
     render_report,
     write_report,
 )
-from eval.report_content import NamedCount, NamedText, ReportContent, StageTime
+from eval.report_content import LMUsage, NamedCount, NamedText, ReportContent, StageTime
 from eval.report_selection import ReportInputs, build_content
+from eval.variants import Variant
 from indexer.errors import RunError
 from neurons.records import (
     AbstentionReason,
@@ -58,6 +62,9 @@ def hostile_page(demo_inputs: Build) -> str:
         pooling=payload,
         splits=(NamedCount(payload, 60),),
         stages=(StageTime(payload, 1.0),),
+        usages=(
+            LMUsage(payload, GenerationUsage(requests=3, failures=(RejectionCount(payload, 2),))),
+        ),
         versions=(NamedText(payload, payload),),
         notes=(payload,),
         manifest=(NamedText(payload, payload),),
@@ -73,9 +80,25 @@ def hostile_page(demo_inputs: Build) -> str:
     figures.append(
         Figure(protocol=payload, variant=payload, metric=payload, split=payload, value=0.1, n=4)
     )
+    figures += [
+        figure.model_copy(
+            update={
+                "variant": str(replace(Variant.parse(figures[0].variant), proposer=payload)),
+                "metric": metric,
+                "n": n,
+            }
+        )
+        for figure in figures[:1]
+        for metric, n in ((SHARE, 90), (PRECISION, 60))
+    ]
     descriptors = [
-        item.model_copy(update={"proposer": payload, "reason": "" if item.kept else payload})
-        for item in inputs.descriptors
+        item.model_copy(
+            update={
+                "proposer": f"{payload} + {item.proposer}" if row % 2 else payload,
+                "reason": "" if item.kept else payload,
+            }
+        )
+        for row, item in enumerate(inputs.descriptors)
     ]
     return render_report(
         build_content(replace(inputs, run=run, descriptors=descriptors, figures=figures))
@@ -216,6 +239,47 @@ def test_every_section_shows_its_numbers(demo: ReportContent) -> None:
     assert "exemplar z 12.5" in page.visible.replace("\xa0", " ")
     assert "3 sentences were left out as exact duplicates." in page.visible
     assert "Time, 42.2 s in all" in page.visible
+
+
+def test_what_proposers_contributed_is_shown(demo_inputs: Build) -> None:
+    inputs = demo_inputs()
+    usage = GenerationUsage(
+        requests=56, answered_from_store=6, prompt_tokens=41_234, completion_tokens=1_250,
+        retried=2, failures=(RejectionCount("server_failed", 3),),
+    )  # fmt: skip
+    run = replace(inputs.run, usages=(LMUsage("openai:m", usage),))
+    shares = [
+        Figure(
+            protocol="label_recovery", variant=f"tau=0.9 proposer={name} tail={sign} site=ffn",
+            metric=metric, k=2, split="test", facet="theme", value=value, ci_low=value - 0.01,
+            ci_high=value + 0.01, null=0.03, baseline=0.5 if metric == SHARE else None, n=n,
+        )
+        for sign in "+-"
+        for name, metric, value, n in (
+            ("embedded", SHARE, 0.42, 500),
+            ("embedded", PRECISION, 0.61, 210),
+            ("embedded+keyphrase", SHARE, 0.58, 500),
+        )
+    ]  # fmt: skip
+    figures = [*inputs.figures, *shares]
+    page = Page(render_report(build_content(replace(inputs, run=run, figures=figures))))
+    assert "keyphrase 74 26 0 48 near duplicate 31, does not retrieve its group 12" in page.visible
+    assert "embedded 14 14 0 0 –" in page.visible
+    assert "theme ( ffn ), τ = 0.9, k = 2: 500 predictions" in page.visible
+    assert "embedded 0.42 [0.41, 0.43] 0.03 0.50 0.61 [0.60, 0.62] 0.03 210" in page.visible
+    assert "embedded + keyphrase 0.58 [0.57, 0.59] 0.03 0.50 – – 0" in page.visible
+    assert "openai:m 50 6 41,234 1,250 2 server failed 3" in page.visible
+    assert "precision of predictions" in page.visible
+
+
+def test_one_proposer_alone_is_not_compared(demo_inputs: Build) -> None:
+    inputs = demo_inputs()
+    alone = [each.model_copy(update={"proposer": "keyphrase"}) for each in inputs.descriptors]
+    content = build_content(replace(inputs, descriptors=alone))
+    assert content.contributions == ()
+    page = Page(render_report(content)).visible
+    assert "What the proposers contributed" not in page
+    assert "What the LMs took" not in page
 
 
 def test_exemplar_tokens_carry_value_and_strength(demo: ReportContent) -> None:

@@ -15,6 +15,10 @@ from neurons.records import Tail
             Variant(Reading.DESCRIBED, 0.9, Tail.NEGATIVE, "hidden"),
         ),
         ("every_neuron tail=+ site=ffn", Variant(Reading.EVERY_NEURON, None, Tail.POSITIVE, "ffn")),
+        (
+            "tau=0.9 proposer=embedded+vllm:org/model tail=+ site=ffn",
+            Variant("", 0.9, Tail.POSITIVE, "ffn", "embedded + vllm:org/model"),
+        ),
         ("every_label", Variant(Reading.EVERY_LABEL)),
         ("tau=0.8", Variant(Reading.HEADLINE, 0.8)),
         ("", Variant()),
@@ -26,7 +30,9 @@ def test_variants_as_the_protocols_write_them(text: str, variant: Variant) -> No
     assert str(variant) == text
 
 
-@pytest.mark.parametrize("word", ["tau=nan", "tau=high", "tail=0", "site=", "tau", "x=1"])
+@pytest.mark.parametrize(
+    "word", ["tau=nan", "tau=high", "tail=0", "site=", "proposer=", "tau", "x=1"]
+)
 def test_a_word_that_is_no_setting_is_kept_in_the_reading(word: str) -> None:
     assert Variant.parse(f"tau=0.9 {word}" if "tau" not in word else word).reading == word
 
@@ -40,9 +46,16 @@ def test_a_setting_given_twice_keeps_both() -> None:
     st.one_of(st.none(), st.integers(0, 1000).map(lambda number: number / 1000)),
     st.one_of(st.none(), st.sampled_from(Tail)),
     st.sampled_from(["", "ffn", "hidden"]),
+    st.lists(
+        st.one_of(
+            st.sampled_from(["embedded", "keyphrase", "transformers:./my models/a+b = c%20"]),
+            st.text(min_size=1).filter(lambda name: " + " not in f" {name} "),
+        ),
+        max_size=3,
+    ).map(" + ".join),
 )
 def test_what_is_written_reads_back(
-    reading: Reading, tau: float | None, tail: Tail | None, site: str
+    reading: Reading, tau: float | None, tail: Tail | None, site: str, proposer: str
 ) -> None:
-    variant = Variant(reading, tau, tail, site)
+    variant = Variant(reading, tau, tail, site, proposer)
     assert Variant.parse(str(variant)) == variant

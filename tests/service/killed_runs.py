@@ -51,6 +51,8 @@ def run(out: Path, corpus: str, model: str, changes: dict[str, Any]) -> None:
         "model": model,
         "encoder": model,
         "device": "cpu",
+        "proposers": ("keyphrase",),
+        "group_sources": ("embeddings", "neurons"),
         "extraction": {"window_sentences": 40},
         "membership": {"false_discovery_rate": 0.9},
         "matching": {"null_quantile": 0.6, "minimum_discover": 3, "minimum_auroc": 0.5},

@@ -71,7 +71,8 @@ def contents(out: Path) -> dict[str, bytes]:
 def tiny(tiny_model: Callable[[str], Path]) -> tuple[str, ...]:
     """Options for a run that takes a second."""
     folder = str(tiny_model("bert"))
-    return ("--model", folder, "--encoder", folder, "--device", "cpu", "--quiet")
+    models = ("--model", folder, "--encoder", folder, "--device", "cpu")
+    return (*models, "--proposer", "keyphrase", "--groups", "embeddings", "--quiet")
 
 
 @pytest.fixture(scope="module")
@@ -152,10 +153,10 @@ def test_bad_corpora(
     assert file_name in failed.line or "no usable split" in failed.line
     # The same into a folder of its own, where a mended corpus must then be welcome.
     fresh = tmp_path / "fresh"
-    assert attempt("catalog", "--corpus", source, "--out", fresh, *tiny) == failed
+    assert attempt("catalog", "build", "--corpus", source, "--out", fresh, *tiny) == failed
     assert contents(fresh) == {}
-    mended = ("catalog", "--corpus", str(review_corpus), "--out", str(fresh), *tiny, "--json")
-    assert cli.run_command(mended) == 0
+    mended = ("--corpus", str(review_corpus), "--out", str(fresh), *tiny, "--json")
+    assert cli.run_command(["catalog", "build", *mended]) == 0
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,7 @@ def test_corpora_that_are_no_file(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--proposer", "crystal-ball"), "what works: keyphrase"),
+        (("--proposer", "crystal-ball"), "what works: embedded, keyphrase"),
         (("--splits", "50/50"), "split '50/50'"),
         (("--splits", "50/0/50"), "split '50/0/50'"),
         (("--splits", "98/1/1"), "no usable split"),
@@ -361,7 +362,7 @@ def test_a_corpus_that_may_not_be_read(
         bundled = ("--model", "bundled", "--encoder", "bundled")
         with powerless():
             arguments = ("--corpus", source, "--out", folder / "run", *tiny, *bundled)
-            failed = attempt("catalog", *arguments)
+            failed = attempt("catalog", "build", *arguments)
         assert (failed.code, "Permission denied" in failed.line) == (2, True), failed.line
 
 

@@ -29,6 +29,8 @@ def built(tmp_path_factory: pytest.TempPathFactory, review_corpus: Path) -> Path
         {
             "corpus": str(review_corpus),
             "device": "cpu",
+            "proposers": ("keyphrase",),
+            "group_sources": ("embeddings",),
             "membership": {"false_discovery_rate": 0.9},
         }
     )

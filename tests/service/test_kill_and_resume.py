@@ -56,6 +56,7 @@ def test_killed_at_every_write_and_rename_resumes_to_the_same_bytes(
         "index/sentences.faiss",
         "activations/L1.ffn.npy",
         "activations/manifest.json",
+        "proposals/groups.jsonl",
         "proposals/proposals.jsonl",
         "descriptors.parquet",
         "membership.npz",
@@ -85,7 +86,7 @@ def test_killed_from_outside_at_any_moment_resumes_to_the_same_bytes(
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     arguments = (review_corpus, tiny_model("bert"))
     subprocess.run(command("once", alone, *arguments), check=True, env=environment())
-    for stage in ("embed", "extract", "evaluate"):
+    for stage in ("embed", "extract", "propose", "evaluate"):
         process = subprocess.Popen(command("once", killed, *arguments), env=environment())
         started = killed / "stages" / f"{stage}.started"
         finished = killed / "stages" / f"{stage}.json"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from descriptors.contributions import Contribution
 from descriptors.records import Split
 from eval.records import Figure
 from indexer.errors import RunError
@@ -24,7 +25,19 @@ FIGURES = (
     figure("R", "tau=0.9", 0.4),
     figure("P", "tau=0.9 upper_bound", 0.9),
     figure("R", "tau=0.9 upper_bound", 0.8),
+    figure("prediction_share", "tau=0.9 proposer=embedded", 0.7),
+    figure("prediction_precision", "tau=0.9 proposer=embedded", 0.81),
+    figure("prediction_share", "tau=0.9 proposer=embedded+keyphrase", 0.3),
 )
+CONTRIBUTIONS = (
+    Contribution(
+        proposer="embedded", proposed=600, kept_alone=20, kept_jointly=5,
+        rejected={"near_duplicate": 500, "too_long": 80},
+    ),
+    Contribution(
+        proposer="keyphrase", proposed=440, kept_alone=15, kept_jointly=5, rejected={},
+    ),
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -35,7 +48,9 @@ def overview() -> RunOverview:
     )  # fmt: skip
     return RunOverview(
         sentences={Split.DISCOVER: 500, Split.VALIDATION: 150, Split.TEST: 350},
-        descriptors=DescriptorCounts(proposed=1040, kept=40, rejections={"near_duplicate": 1000}),
+        descriptors=DescriptorCounts(
+            proposed=1040, kept=40, rejections={"near_duplicate": 1000}, contributions=CONTRIBUTIONS
+        ),
         tails=(
             TailCounts(
                 site=Site.FFN,
@@ -76,11 +91,24 @@ def test_run_is_summed_up_in_eighty_columns(
         "ffn +    2,000  500 (25.0%)     1,490    10",
         "L3.ffn.7 +  late delivery  0.913  [0.870, 0.940]",
         "0.9  2               0.65     -         -               0.40        -    321",
-        "all 4 figures: neuroscribe evaluate runs/x --all",
+        "proposer   proposed  kept alone  kept jointly  mostly rejected as",
+        "embedded        600          20             5  near duplicate",
+        "keyphrase       440          15             5  -",
+        "theme, ffn    embedded                70%       0.81  321",
+        "tau 0.9, k 2  embedded + keyphrase    30%          -    0",
+        "all 7 figures: neuroscribe evaluate runs/x --all",
         "stages: 2 done, 1 reused unchanged",
         "report: runs/x/report.html",
     ):
         assert expected in [line.rstrip() for line in lines], expected
+
+
+def test_one_proposer_alone_is_not_compared(
+    overview: RunOverview, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = overview.descriptors.model_copy(update={"contributions": CONTRIBUTIONS[:1]})
+    alone = overview.model_copy(update={"descriptors": counts})
+    assert "contributed" not in shown_run(alone, monkeypatch, capsys)
 
 
 def test_run_without_neurons_is_damaged(
@@ -99,6 +127,7 @@ def test_figures_are_compact_unless_all_are_wanted(capsys: pytest.CaptureFixture
     show_figures(FIGURES, everything=True)
     full = capsys.readouterr().out
     assert [full.count(name) for name in ("headline", "upper_bound")] == [2, 2]
+    assert "embedded + keyphrase" in full
     assert "0.651" in full
 
 

@@ -1,8 +1,7 @@
-"""vLLM serves a model that reads embeddings in place of tokens, as the embedded generator does."""
+"""vLLM runs the decoder of the shipped embedded generator on the prefixes that it reads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,61 +14,77 @@ pytest.importorskip("vllm", reason="vLLM is not installed; `make test-vllm` inst
 # What vLLM and what it imports deprecate is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("default")
 
-N_TOKENS = 12
-PREFIX_LENGTHS = (1, 5, 16)
+N_TOKENS = 8
+GROUPS = (
+    ("The battery died after a day.", "It needs charging twice a day.", "The charger broke."),
+    ("My parcel is late.", "It arrived two weeks after I ordered it."),
+    ("I want my money back.",),
+)
 
 
-@pytest.fixture(scope="module")
-def engine(chat_model: Path) -> Iterator[Any]:
-    settings = VLLMSettings(dtype="float32", enforce_eager=True, enable_prefix_caching=False)
-    arguments = engine_arguments(str(chat_model), settings)
-    started = start_engine("tiny", arguments | {"enable_prompt_embeds": True})
-    yield started
-    stop_engine(started)
-
-
-def prefixes(width: int) -> list[Any]:
-    """Embeddings (`n_places, width`) that stand for no token."""
+def prefixes(generator: Any) -> list[Any]:
+    """What the decoder reads of each group (`n_places, width`); the groups differ in length."""
     import torch
 
-    generator = torch.Generator().manual_seed(11)
-    return [torch.randn(length, width, generator=generator) for length in PREFIX_LENGTHS]
+    from descriptors.embedded_model import PrefixInput, build_batch
+    from descriptors.word_embeddings import START_TOKEN
+    from indexer.encoder import SentenceEncoder
+
+    encoder = SentenceEncoder.load("bundled", "cpu")
+    inputs = []
+    for texts in GROUPS:
+        vectors = encoder.encode(texts)
+        words = tuple(generator.pieces("battery"))
+        inputs.append(PrefixInput(vectors, vectors.mean(axis=0), vectors[:0], words))
+    batch = build_batch(inputs, generator.model.shape, START_TOKEN)
+    with torch.inference_mode():
+        read = generator.model.prefix(batch)
+    # A plain tensor again, as vLLM passes it on to another process.
+    return [row[mask.bool()].clone() for row, mask in zip(read, batch.mask, strict=True)]
 
 
-def greedy_by_vllm(engine: Any, embeddings: list[Any]) -> list[list[int]]:
-    """The tokens vLLM continues each prefix with."""
-    from vllm import SamplingParams
-
-    sampling = SamplingParams(temperature=0.0, max_tokens=N_TOKENS, ignore_eos=True)
-    prompts = [{"prompt_embeds": prefix} for prefix in embeddings]
-    outputs = engine.generate(prompts, sampling, use_tqdm=False)
-    return [list(output.outputs[0].token_ids) for output in outputs]
-
-
-def greedy_by_transformers(folder: Path, embeddings: list[Any]) -> list[list[int]]:
-    """The tokens transformers continues each prefix with."""
+def greedy_by_transformers(decoder: Any, given: list[Any], end: int) -> list[list[int]]:
+    """The tokens that transformers continues each prefix with, up to the end token."""
     import torch
-    from transformers import LlamaForCausalLM
 
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     found = []
-    for prefix in embeddings:
-        tokens = model.generate(
+    for prefix in given:
+        written = decoder.generate(
             inputs_embeds=prefix[None],
             attention_mask=torch.ones(1, len(prefix), dtype=torch.long),
             do_sample=False,
             max_new_tokens=N_TOKENS,
-            min_new_tokens=N_TOKENS,
-            suppress_tokens=None,
-            eos_token_id=None,
+            eos_token_id=end,
+            pad_token_id=0,
         )
-        found.append(tokens[0].tolist())
+        found.append(written[0].tolist())
     return found
 
 
-def test_vllm_continues_embeddings_like_transformers(engine: Any, chat_model: Path) -> None:
-    given = prefixes(engine.model_config.get_hidden_size())
-    by_vllm = greedy_by_vllm(engine, given)
-    assert by_vllm == greedy_by_transformers(chat_model, given)
+def greedy_by_vllm(engine: Any, given: list[Any], end: int) -> list[list[int]]:
+    """The tokens that vLLM continues each prefix with, up to the end token."""
+    from vllm import SamplingParams
+
+    sampling = SamplingParams(temperature=0.0, max_tokens=N_TOKENS, stop_token_ids=[end])
+    outputs = engine.generate([{"prompt_embeds": each} for each in given], sampling, use_tqdm=False)
+    return [list(output.outputs[0].token_ids) for output in outputs]
+
+
+def test_vllm_names_groups_like_transformers(tmp_path: Path) -> None:
+    from descriptors.embedded_generator import EmbeddedGenerator
+    from descriptors.word_embeddings import END_TOKEN
+
+    generator = EmbeddedGenerator.load()
+    generator.model.decoder.save_pretrained(tmp_path)
+    generator.tokenizer.save_pretrained(tmp_path)
+    given = prefixes(generator)
+    settings = VLLMSettings(dtype="float32", enforce_eager=True)
+    arguments = engine_arguments(str(tmp_path), settings) | {"enable_prompt_embeds": True}
+    engine = start_engine("embedded", arguments)
+    try:
+        by_vllm = greedy_by_vllm(engine, given, END_TOKEN)
+    finally:
+        stop_engine(engine)
+    assert by_vllm == greedy_by_transformers(generator.model.decoder, given, END_TOKEN)
     # Otherwise the prefixes would not have been read.
     assert len({tuple(tokens) for tokens in by_vllm}) > 1

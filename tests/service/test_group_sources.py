@@ -1,0 +1,83 @@
+"""Groups from neurons and from a focus, in runs of a tiny model."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service import cli
+from service.pipeline import STAGES
+
+pytestmark = pytest.mark.slow
+
+FOCUS = ("--focus", "whether the customer is satisfied")
+OPTIONS = ("--device", "cpu", "--proposer", "keyphrase", "--quiet", "--json")
+
+
+@pytest.fixture(scope="module")
+def build(review_corpus: Path, tiny_model: Callable[[str], Path]) -> Callable[..., Path]:
+    """Give a command its corpus and models; the folder it wrote."""
+
+    def run(out: Path, *arguments: str) -> Path:
+        folder = str(tiny_model("bert"))
+        told = ("--corpus", str(review_corpus), "--model", folder, "--encoder", folder)
+        command = arguments[:2] if arguments[0] == "catalog" else arguments[:1]
+        options = arguments[len(command) :]
+        assert cli.run_command([*command, *told, "--out", str(out), *OPTIONS, *options]) == 0
+        return out
+
+    return run
+
+
+def groups_of(out: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (out / "proposals" / "groups.jsonl").open()]
+
+
+def stages_of(out: Path) -> set[str]:
+    return {path.stem for path in (out / "stages").glob("*.json")}
+
+
+def members_of(out: Path) -> set[tuple[int, ...]]:
+    return {tuple(group["rows"]) for group in groups_of(out)}  # type: ignore[arg-type]
+
+
+def test_neurons_and_focus_each_form_groups_of_their_own(
+    build: Callable[..., Path], tmp_path: Path
+) -> None:
+    by_text = build(tmp_path / "text", "catalog", "build", "--groups", "embeddings")
+    by_neurons = build(tmp_path / "neurons", "catalog", "build", "--groups", "neurons")
+    by_both = build(
+        tmp_path / "both", "catalog", "build", "--groups", "embeddings", "--groups", "neurons"
+    )
+    focused = build(tmp_path / "focus", "catalog", "build", "--groups", "embeddings", *FOCUS)
+    catalog = set(STAGES[: STAGES.index("catalog") + 1])
+    # Only groups of neurons need activations before there is a catalog.
+    for out, needed in ((by_text, False), (by_neurons, True), (by_both, True), (focused, False)):
+        assert stages_of(out) == (catalog if needed else catalog - {"extract"})
+        assert (out / "activations").exists() == needed
+    found = [members_of(out) for out in (by_text, by_neurons, by_both, focused)]
+    assert all(found)
+    assert len({frozenset(each) for each in found}) == 4
+    sources = [
+        {str(group["source"]).partition("_")[0] for group in groups_of(out)}
+        for out in (by_text, by_neurons, focused)
+    ]
+    assert sources[0] != sources[1]
+
+
+def test_a_run_with_groups_of_neurons_and_a_focus_goes_on_from_its_catalog(
+    build: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = ("--groups", "neurons", *FOCUS)
+    out = build(tmp_path / "run", "catalog", "build", *sources)
+    capsys.readouterr()
+    build(out, "run", *sources)
+    summary = json.loads(capsys.readouterr().out)
+    upto = STAGES[: STAGES.index("catalog") + 1]
+    assert tuple(summary["reused"]) == upto
+    assert tuple(summary["recomputed"]) == STAGES[len(upto) :]
+    assert (out / "report.html").is_file()
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["settings"]["group_sources"] == ["neurons"]
+    assert manifest["stages"]["propose"]["inputs"]["focus"] == FOCUS[1]
