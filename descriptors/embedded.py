@@ -57,11 +57,11 @@ class EmbeddedSettings(Record):
     """
 
     n_phrases: int = Field(default=5, ge=1)
-    n_beams: int = Field(default=8, ge=1)
+    n_beams: int = Field(default=8, ge=2)
     n_sentences: int = Field(default=12, ge=1)
     n_contrast: int = Field(default=6, ge=1)
-    group_weight: float = Field(default=3.0, ge=0.0)
-    contrast_weight: float = Field(default=1.5, ge=0.0)
+    group_weight: float = Field(default=6.0, ge=0.0)
+    contrast_weight: float = Field(default=3.0, ge=0.0)
     maximum_similarity: float = Field(default=0.9, gt=0.0, le=1.0)
 
 

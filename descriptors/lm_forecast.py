@@ -135,6 +135,9 @@ class _TokenCounter:
 
         return [len(prompt_tokens(self._tokenizer, request.messages)) for request in requests]
 
+    def close(self) -> None:
+        """Nothing is held."""
+
 
 def _stored(
     generator: TextGenerator, requests: Sequence[ChatRequest], context: ProposerContext

@@ -107,7 +107,8 @@ def create_proposer(written: str, context: ProposerContext) -> Proposer:
         from descriptors.embedded import EmbeddedProposer
         from descriptors.embedded_generator import EmbeddedGenerator
 
-        return EmbeddedProposer(context.encoder, EmbeddedGenerator.load(embedded_weights()))
+        generator = EmbeddedGenerator.load(embedded_weights())
+        return EmbeddedProposer(_bundled_encoder(context), generator)
     from descriptors.lm_proposer import LMProposer
     from descriptors.response_store import ResponseStore
 
@@ -117,6 +118,17 @@ def create_proposer(written: str, context: ProposerContext) -> Proposer:
         context.generation.sampling,
         None if context.responses is None else ResponseStore(context.responses),
     )
+
+
+def _bundled_encoder(context: ProposerContext) -> PhraseEncoder:
+    """The encoder whose embeddings the embedded generator reads, whatever that of the run is."""
+    from indexer.bundled import BUNDLED
+    from indexer.encoder import SentenceEncoder
+
+    own = context.encoder
+    if isinstance(own, SentenceEncoder) and own.name == BUNDLED:
+        return own
+    return SentenceEncoder.load(BUNDLED, "cpu")
 
 
 def embedded_weights() -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from descriptors.embedded import EmbeddedProposer, EmbeddedRejection, EmbeddedSettings
 from descriptors.embedded_generator import BeamSettings, EmbeddedGenerator, GeneratedNames
@@ -137,9 +138,7 @@ def test_every_generated_name_is_proposed_or_counted() -> None:
         PhraseRejection.TOO_LONG: 1,
     }
     assert len(batch.proposals) + sum(rejected(batch).values()) == len(names)
-    assert [(p.proposer, p.group, p.quoted) for p in batch.proposals] == [
-        ("embedded", "g", False)
-    ] * 2
+    assert [(p.proposer, p.group) for p in batch.proposals] == [("embedded", "g")] * 2
 
 
 def test_names_are_ranked_by_probability_closeness_and_contrast_by_hand() -> None:
@@ -238,9 +237,7 @@ def test_one_batch_per_group_in_order_and_all_names_counted(
     for batch, given in zip(named, counting.given, strict=True):
         assert len(batch.proposals) + sum(rejected(batch).values()) == given
         assert len(batch.proposals) <= 5
-        assert {(p.proposer, p.group, p.quoted) for p in batch.proposals} <= {
-            ("embedded", batch.group, False)
-        }
+        assert {(p.proposer, p.group) for p in batch.proposals} <= {("embedded", batch.group)}
         for phrase in phrases(batch):
             assert normalise_phrase(phrase) == phrase
             assert phrase_problem(phrase) is None
@@ -303,3 +300,9 @@ def test_the_shipped_generator_names_groups_as_a_person_would(encoder: SentenceE
         best = phrases(batch)[:3]
         cosines = encoder.encode(best) @ encoder.encode([name])[0]
         assert cosines.max() >= 0.5, (name, best)
+
+
+def test_one_beam_is_no_beam_search() -> None:
+    """Greedy search in transformers gives no scores to rank names by."""
+    with pytest.raises(ValidationError, match="n_beams"):
+        EmbeddedSettings(n_beams=1)

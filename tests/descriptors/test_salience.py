@@ -66,17 +66,20 @@ def test_unknown_words_are_the_rarest_and_ties_go_by_the_alphabet() -> None:
     assert salient_words(group, [], {}, 10) == ["apple", "limit", "zebra"]
 
 
-@pytest.mark.parametrize(("n_texts", "found"), [(1, ["rare"]), (2, ["rare"]), (3, [])])
-def test_in_larger_groups_a_word_must_be_said_twice(n_texts: int, found: list[str]) -> None:
-    group = [frozenset({"rare"}), *[frozenset[str]()] * (n_texts - 1)]
-    assert salient_words(group, [], {}, 5) == found
+@pytest.mark.parametrize(
+    ("n_texts", "needed"), [(1, 1), (2, 1), (3, 2), (16, 2), (17, 3), (24, 3), (25, 4), (80, 10)]
+)
+def test_in_larger_groups_a_word_must_be_said_more_often(n_texts: int, needed: int) -> None:
+    for said in range(1, min(n_texts, needed + 2) + 1):
+        group = [frozenset({"rare"})] * said + [frozenset[str]()] * (n_texts - said)
+        assert salient_words(group, [], {}, 5) == (["rare"] if said >= needed else [])
 
 
 def test_an_empty_group_has_no_words() -> None:
     assert salient_words([], sets("card"), RARITY, 5) == []
 
 
-texts_of_words = st.lists(st.frozensets(st.sampled_from("abcdefg"), max_size=4), max_size=6)
+texts_of_words = st.lists(st.frozensets(st.sampled_from("abcdefg"), max_size=4), max_size=20)
 
 
 @given(texts_of_words, texts_of_words, texts_of_words, st.integers(0, 8))
@@ -91,7 +94,7 @@ def test_salient_words_equal_a_loop(
     for word in "abcdefg":
         inside = sum(word in words for words in group)
         outside = sum(word in words for words in contrast)
-        if inside >= (2 if len(group) >= 3 else 1):
+        if inside >= (max(2, len(group) / 8) if len(group) >= 3 else 1):
             excess = inside / len(group) - outside / (len(contrast) or 1)
             if excess > 0:
                 scored.append((-excess * rarity[word], word))

@@ -14,7 +14,6 @@ from pydantic import ValidationError
 from descriptors.generation import Answer, ChatMessage, FailureReason, FinishReason, RequestFailure
 from descriptors.vllm_backend import VLLMGenerator, answer_of, prompt_tokens
 from descriptors.vllm_engine import VLLMSettings, engine_arguments
-from descriptors.vllm_model import LocatedModel
 from indexer.errors import InputError
 from tests.descriptors.lm_fixtures import chat_request, save_chat_model
 
@@ -199,17 +198,21 @@ def test_a_model_that_is_nowhere_is_refused(wrong: str) -> None:
 
 
 @pytest.mark.usefixtures("vllm_installed")
+@pytest.mark.parametrize("revision", [None, "main"])
 def test_a_model_of_the_hub_is_pinned_to_the_commit_its_branch_means(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, revision: str | None
 ) -> None:
-    seen: list[Any] = []
-
-    def in_the_cache(model_id: str, revision: str | None) -> LocatedModel:
-        seen.append((model_id, revision))
-        return LocatedModel(str(folder), "4f2a", "of the commit")
-
-    monkeypatch.setattr("descriptors.vllm_backend.locate_model", in_the_cache)
-    generator = VLLMGenerator.load("org/model", VLLMSettings(revision="main"))
-    assert seen == [("org/model", "main")]
-    assert generator._arguments["revision"] == "4f2a"
+    # As the Hub's client lays out what it has downloaded.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    cached = tmp_path / "models--org--model"
+    (cached / "refs").mkdir(parents=True)
+    prints = []
+    for commit in ("4f2a" * 10, "9b1c" * 10):
+        shutil.copytree(folder, cached / "snapshots" / commit)
+        (cached / "refs" / "main").write_text(commit)
+        generator = VLLMGenerator.load("org/model", VLLMSettings(revision=revision))
+        assert generator._arguments["model"] == "org/model"
+        assert generator._arguments["revision"] == commit
+        prints.append(generator.fingerprint)
     assert generator.name == "vllm:org/model"
+    assert len(set(prints)) == 2

@@ -265,7 +265,7 @@ def test_what_proposers_contributed_is_shown(demo_inputs: Build) -> None:
     page = Page(render_report(build_content(replace(inputs, run=run, figures=figures))))
     assert "keyphrase 74 26 0 48 near duplicate 31, does not retrieve its group 12" in page.visible
     assert "embedded 14 14 0 0 –" in page.visible
-    assert "theme ( ffn ), τ = 0.9, k = 2: 500 predictions" in page.visible
+    assert "theme (ffn), τ = 0.9, k = 2: 500 predictions" in page.visible
     assert "embedded 0.42 [0.41, 0.43] 0.03 0.50 0.61 [0.60, 0.62] 0.03 210" in page.visible
     assert "embedded + keyphrase 0.58 [0.57, 0.59] 0.03 0.50 – – 0" in page.visible
     assert "openai:m 50 6 41,234 1,250 2 server failed 3" in page.visible
