@@ -21,6 +21,8 @@ _ENVIRONMENT = {
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
 }
 
+_STOP_SECONDS = 60.0
+
 
 class VLLMSettings(Record):
     """How vLLM loads and runs a model; names and meanings are vLLM's own.
@@ -108,7 +110,9 @@ def _wake_when_killed(engine: Any) -> None:
 
 def stop_engine(engine: Any) -> None:
     """End the processes of a `vllm.LLM`, which free its memory; a second time does nothing."""
-    engine.llm_engine.engine_core.shutdown()
+    # Left to itself vLLM waits 5 s, kills engine and workers and does not await the end of the
+    # latter, whose memory is the one in question; on a busy machine an orderly end takes longer.
+    engine.llm_engine.engine_core.shutdown(timeout=_STOP_SECONDS)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,20 +24,7 @@ SHARES = {
     "phrase": 0.20,
     "near": 0.13,
 }
-"""How often each kind of group is drawn at first: much text, of which words are learned."""
-
-LATER_SHARES = {
-    "synset": 0.04,
-    "hypernym": 0.16,
-    "hypernym_words": 0.04,
-    "list": 0.06,
-    "labelled": 0.26,
-    "own": 0.38,
-    "phrase": 0.03,
-    "near": 0.03,
-}
-"""And later: groups like those that will be named. Phrases alone teach to name a wide group by a
-word that any text holds."""
+"""How often each kind of group is drawn."""
 
 _MOST_MEMBERS = 64
 _CONTRAST = 40
@@ -79,7 +66,7 @@ def build_groups(
         places = np.array(sorted({position[text] for text in each.texts}), dtype=np.int64)
         raw.append((kind_of(each.origin), each.names, places, each.development))
     plain = np.array([p for p, text in enumerate(texts) if len(text.split()) >= 4])
-    known = sources.single_nouns()
+    known = frozenset(text.lower() for text in texts if " " not in text)
     by_phrase = sentences_by_phrase([texts[place] for place in plain], known)
     for phrase, held in by_phrase.items():
         raw.append(("phrase", (phrase,), plain[held], False))
@@ -160,6 +147,8 @@ class ExampleDrawer:
             if not group.development:
                 self._by_kind[group.kind].append(group)
         self._kinds = [kind for kind in SHARES if self._by_kind[kind]]
+        shares = np.array([SHARES[kind] for kind in self._kinds])
+        self._shares = shares / shares.sum()
 
     @property
     def counts(self) -> Counter[str]:
@@ -167,11 +156,10 @@ class ExampleDrawer:
         return Counter({kind: len(self._by_kind[kind]) for kind in self._kinds})
 
     def draw(
-        self, n_examples: int, shares: Mapping[str, float], generator: np.random.Generator
+        self, n_examples: int, generator: np.random.Generator
     ) -> list[tuple[PrefixInput, str]]:
-        """Examples as prefix input and name; `shares` say how often each kind is drawn."""
-        weights = np.array([shares[kind] for kind in self._kinds])
-        kinds = generator.choice(len(self._kinds), n_examples, p=weights / weights.sum())
+        """Examples as prefix input and name."""
+        kinds = generator.choice(len(self._kinds), n_examples, p=self._shares)
         return [self._one(self._by_kind[self._kinds[kind]], generator) for kind in kinds]
 
     def _one(

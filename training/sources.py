@@ -63,12 +63,6 @@ def synsets() -> list[dict[str, Any]]:
     ]
 
 
-def single_nouns() -> frozenset[str]:
-    """The nouns of one word: the only single words that may name a phrase group."""
-    names = (row["lemma"].lower() for row in rows("wordnet_nouns") if row["split"] == "train")
-    return frozenset(name for name in names if " " not in name)
-
-
 def synset_texts(row: dict[str, Any]) -> list[str]:
     """The definition and examples of a synset."""
     return [row["definition"], *row.get("examples", ())]

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from descriptors.embedded_model import DecoderShape, EmbeddedModel, PrefixInput, build_batch
 from descriptors.word_embeddings import END_TOKEN, START_TOKEN
-from training.examples import LATER_SHARES, SHARES, ExampleDrawer, build_groups
+from training.examples import ExampleDrawer, build_groups
 from training.material import Material, gather
 
 _MOST_TARGET_PIECES = 10
@@ -29,30 +29,26 @@ _MOST_TARGET_PIECES = 10
 class Schedule:
     """How training goes: steps, examples a step, and the learning rate's rise and fall.
 
-    From step `later_from` on groups are drawn by `LATER_SHARES`.
+    The rate falls as if there were `rate_steps` steps. Training ends before: on groups kept for
+    choosing settings, names of wide groups got worse from step 800 on. What is kept is the mean of
+    the averaged weights at `kept_steps`.
     """
 
-    steps: int
+    kept_steps: tuple[int, ...] = (350, 750)
+    rate_steps: int = 2400
     batch: int = 160
     peak_rate: float = 1.5e-3
     warm_up: int = 150
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     averaging: float = 0.998
-    later_from: int = 1800
-    later_rate: float = 5e-4
-    later_averaging: float = 0.98
 
     def rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine to nearly nothing; later a second, lower cosine."""
+        """Linear warm-up, then a cosine down to a fiftieth of the peak."""
         if step < self.warm_up:
             return self.peak_rate * (step + 1) / self.warm_up
-        if step < self.later_from:
-            peak, first, last = self.peak_rate, self.warm_up, self.later_from
-        else:
-            peak, first, last = self.later_rate, self.later_from, self.steps
-        done = min(1.0, (step - first) / max(1, last - first))
-        return peak * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
+        done = min(1.0, (step - self.warm_up) / (self.rate_steps - self.warm_up))
+        return self.peak_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
 def targets_of(names: list[str], material: Material) -> Tensor:
@@ -106,9 +102,7 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimizer.step()
         self.step += 1
-        later = self.step > self.schedule.later_from
-        averaging = self.schedule.later_averaging if later else self.schedule.averaging
-        decay = min(averaging, self.step / (self.step + 10.0))
+        decay = min(self.schedule.averaging, self.step / (self.step + 10.0))
         with torch.no_grad():
             torch._foreach_lerp_(self.average, self.trained, 1.0 - decay)
         return float(loss.detach())
@@ -149,6 +143,13 @@ class Trainer:
                     "exp_avg_sq": tensors[f"second.{number}"],
                 }
 
+    def keep(self) -> None:
+        """Write the averaged weights of this step."""
+        save_file(
+            {name: average.clone() for name, average in self.averaged().items()},
+            self.folder / f"kept-{self.step}.safetensors",
+        )
+
     def averaged(self) -> dict[str, Tensor]:
         """The averaged weights under their names, without the frozen word embeddings."""
         names = [name for name, p in self.model.named_parameters() if p.requires_grad]
@@ -156,45 +157,49 @@ class Trainer:
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Working folder: checkpoint and weights.")],
-    steps: Annotated[int, typer.Option(help="Steps of 160 examples.")] = 2050,
-    layers: Annotated[int, typer.Option(help="Decoder layers.")] = 4,
+    out: Annotated[Path, typer.Option(help="Working folder: checkpoints and weights.")],
     seed: Annotated[int, typer.Option(help="Of weights and of every draw.")] = 0,
     save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 50,
 ) -> None:
     """Train the embedded generator on the development data and on our own groups."""
     torch.manual_seed(seed)
     material = gather(out)
-    shape = DecoderShape(n_layers=layers)
+    shape, schedule = DecoderShape(), Schedule()
     groups = build_groups(material.named, material.texts, material.vectors, seed)
     drawer = ExampleDrawer(groups, material.texts, material.vectors, material.pieces, shape)
     print("groups", dict(drawer.counts), flush=True)
     model = EmbeddedModel(shape, material.word_embeddings, material.vectors.shape[1])
-    trainer = Trainer(model, Schedule(steps), out)
+    trainer = Trainer(model, schedule, out)
     trainer.resume()
-    began, losses = time.monotonic(), []
 
     def draw(step: int) -> tuple[list[PrefixInput], Tensor]:
-        shares = SHARES if step < trainer.schedule.later_from else LATER_SHARES
-        generator = np.random.default_rng([seed, step])
-        drawn = drawer.draw(trainer.schedule.batch, shares, generator)
+        drawn = drawer.draw(schedule.batch, np.random.default_rng([seed, step]))
         return [prefix for prefix, _ in drawn], targets_of([name for _, name in drawn], material)
 
+    began, losses = time.monotonic(), []
     # Drawing takes a sixth of a step; a step ahead on another core it costs nothing.
-    ahead = ThreadPoolExecutor(max_workers=1)
-    drawn = ahead.submit(draw, trainer.step)
-    while trainer.step < steps:
-        inputs, targets = drawn.result()
-        drawn = ahead.submit(draw, trainer.step + 1)
-        losses.append(trainer.train_on(inputs, targets))
-        if trainer.step % save_every == 0 or trainer.step == steps:
-            trainer.save()
-            weights = {n: t.half().contiguous() for n, t in trainer.averaged().items()}
-            save_file(weights, out / "model.safetensors")
-            (out / "shape.json").write_text(json.dumps(shape.model_dump()))
-            seconds = time.monotonic() - began
-            print(trainer.step, f"{np.mean(losses):.3f}", f"{seconds:.0f}s", flush=True)
-            losses = []
+    with ThreadPoolExecutor(max_workers=1) as ahead:
+        drawn = ahead.submit(draw, trainer.step)
+        while trainer.step < max(schedule.kept_steps):
+            inputs, targets = drawn.result()
+            drawn = ahead.submit(draw, trainer.step + 1)
+            losses.append(trainer.train_on(inputs, targets))
+            if trainer.step in schedule.kept_steps:
+                trainer.keep()
+            if trainer.step % save_every == 0:
+                trainer.save()
+                seconds = time.monotonic() - began
+                print(trainer.step, f"{np.mean(losses):.3f}", f"{seconds:.0f}s", flush=True)
+                losses = []
+    write_weights(out, schedule, shape)
+
+
+def write_weights(out: Path, schedule: Schedule, shape: DecoderShape) -> None:
+    """The mean of what was kept, in float16, and the shape that fits it."""
+    kept = [load_file(out / f"kept-{step}.safetensors") for step in schedule.kept_steps]
+    mean = {name: torch.stack([each[name] for each in kept]).mean(dim=0) for name in kept[0]}
+    save_file({name: each.half() for name, each in mean.items()}, out / "model.safetensors")
+    (out / "shape.json").write_text(json.dumps(shape.model_dump()))
 
 
 if __name__ == "__main__":
