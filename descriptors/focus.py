@@ -17,6 +17,7 @@ from descriptors.groups import SentenceView
 from descriptors.proposer import PhraseEncoder
 from descriptors.salience import content_words
 from indexer.arrays import FloatArray, IntArray
+from indexer.errors import InputError
 from indexer.records import Record
 
 
@@ -76,12 +77,17 @@ def focus_view(
         settings: see `FocusSettings`.
 
     Raises:
-        ValueError: the texts repeat fewer than two words.
+        InputError: the texts repeat fewer than two words.
     """
     chosen = settings or FocusSettings()
     words = corpus_words(texts, chosen.minimum_texts)
-    vectors = encoder.encode(words) if words else np.zeros((0, len(mean)), dtype=np.float32)
-    directions = focus_directions(encoder.encode([focus])[0], vectors, chosen)
+    if len(words) < 2:
+        raise InputError(
+            f"--focus {focus!r} needs words that sentences repeat; found {len(words)} words in "
+            f"{chosen.minimum_texts} or more of {len(texts)} sentences, expected 2. Give more "
+            "text, or leave the focus out."
+        )
+    directions = focus_directions(encoder.encode([focus])[0], encoder.encode(words), chosen)
 
     def view(rows: IntArray) -> FloatArray:
         projected = (np.asarray(embeddings[rows], dtype=np.float32) - mean) @ directions.T

@@ -33,11 +33,11 @@ class GenerationSettings(Record):
     @classmethod
     def _without_credentials(cls, settings: OpenAISettings) -> OpenAISettings:
         address = urlsplit(settings.base_url or "")
-        if address.username or address.password:
+        if address.username or address.password or address.query:
             # No ValueError: pydantic would repeat the value, and so the password.
             raise InputError(
-                "openai.base_url holds a user name or password, and settings are written to the "
-                "manifest; set the environment variable OPENAI_BASE_URL instead"
+                "openai.base_url holds a user name, a password or a query, and settings are "
+                "written to the manifest; set the environment variable OPENAI_BASE_URL instead"
             )
         return settings
 

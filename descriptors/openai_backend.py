@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -52,9 +53,10 @@ class OpenAIGenerator:
     def __init__(self, model: str, settings: OpenAISettings | None = None) -> None:
         self.settings = settings or OpenAISettings()
         url = self.settings.base_url or os.environ.get("OPENAI_BASE_URL") or _HOSTED_URL
-        if not url.startswith(("http://", "https://")):
+        if not _is_web_address(url):
+            # The address is not shown: it may hold a password.
             raise InputError(
-                f"the server address {url!r} is no web address; expected something like "
+                "the server address of openai: is no web address; expected something like "
                 "http://localhost:8000/v1 in OPENAI_BASE_URL"
             )
         self._server = Server(url, model, os.environ.get("OPENAI_API_KEY") or NO_KEY)
@@ -124,3 +126,11 @@ class OpenAIGenerator:
             dialect=self._dialect,
             spending=self.spending,
         )
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        address = urlsplit(url)
+    except ValueError:
+        return False
+    return address.scheme in ("http", "https") and bool(address.hostname)

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -116,16 +117,17 @@ def read_edits_from(path: Path, *, as_seeds: bool = False) -> list[Edit]:
 
 
 def not_yet_there(catalog: EditableCatalog, edits: Sequence[Edit]) -> list[Edit]:
-    """The edits that the run does not have, and no seed of what its catalog holds."""
+    """The edits that follow those the run begins with too, and no seed of what its catalog holds.
+
+    What comes twice is kept twice: a ban after a seed after a ban is no ban once.
+    """
     phrases = {descriptor.text for descriptor in catalog.descriptors if descriptor.kept}
-    have = set(catalog.edits)
-    wanted: list[Edit] = []
-    for edit in edits:
-        if edit in have or (isinstance(edit, Seed) and edit.text in phrases):
-            continue
-        have.add(edit)
-        wanted.append(edit)
-    return wanted
+    shared = len(
+        list(takewhile(lambda pair: pair[0] == pair[1], zip(edits, catalog.edits, strict=False)))
+    )
+    return [
+        edit for edit in edits[shared:] if not (isinstance(edit, Seed) and edit.text in phrases)
+    ]
 
 
 def _exported(catalog: EditableCatalog, descriptor: Descriptor) -> ExportedDescriptor:

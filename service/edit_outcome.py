@@ -46,7 +46,7 @@ def edit_catalog(
     check_is_run(run)
     with nullcontext() if dry_run else _only_writer(run):
         catalog = EditableCatalog.open(run)
-        edits = tuple(dict.fromkeys(make(catalog)))
+        edits = tuple(make(catalog))
         outcome = _outcome(catalog, edits, dry_run=dry_run)
         if edits and not dry_run:
             append_edits(run, edits)

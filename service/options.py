@@ -55,8 +55,8 @@ class RunOptions:
     focus: Annotated[
         str | None,
         typer.Option(
-            help="What descriptors of generative LMs are to be about, for example 'what a shopper "
-            "cares about'."
+            help="What descriptors are to be about, for example 'whether the customer is "
+            "satisfied': steers which sentences are grouped and what generative LMs are asked."
         ),
     ] = None
     prompt_style: Annotated[

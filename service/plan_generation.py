@@ -78,7 +78,7 @@ def planned_groups(
     own, held_out = places[: len(discover)], places[len(discover) :]
     space = Whitening.fit(embeddings, own, grouping.n_components, grouping.whitening_power)
     vectors = _halved(space.apply(embeddings))
-    view = WeightedView("embeddings", vectors.__getitem__)
+    view = WeightedView("embedding", vectors.__getitem__)
     formed = form_groups([view], own, held_out, grouping, seed)
     return tuple(
         GroupTexts(

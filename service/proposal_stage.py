@@ -23,15 +23,14 @@ GROUPS = "proposals/groups.jsonl"
 PROPOSALS = "proposals/proposals.jsonl"
 NEURONS = "neurons"
 
-_TEXTS_PER_GROUP = 60
-
 
 class ProposalStage(ExtractionStage):
     """Groups of sentences from embeddings, neurons and a focus, and proposals for them."""
 
     def prepare(self) -> None:
         """Load the proposers besides what the stages before prepare."""
-        _ = self.proposers
+        # A fingerprint looks at the model's files, so a wrong name is found before any work.
+        _ = [proposer.fingerprint for proposer in self.proposers]
         super().prepare()
 
     @cached_property
@@ -146,10 +145,10 @@ class ProposalStage(ExtractionStage):
         return subsample(self.rows(Split.DISCOVER), limit, self.settings.seed)
 
     def _group_texts(self, group: Group) -> GroupTexts:
-        from descriptors.proposer import GroupTexts
+        from descriptors.proposer import TEXTS_PER_GROUP, GroupTexts
 
         return GroupTexts(
             group=group,
-            texts=tuple(self.corpus.texts_at(group.rows[:_TEXTS_PER_GROUP])),
+            texts=tuple(self.corpus.texts_at(group.rows[:TEXTS_PER_GROUP])),
             contrast_texts=tuple(self.corpus.texts_at(group.contrast_rows)),
         )

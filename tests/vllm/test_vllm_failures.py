@@ -18,9 +18,6 @@ from tests.vllm.processes import child_processes
 
 pytest.importorskip("vllm", reason="vLLM is not installed; `make test-vllm` installs and runs it")
 
-# What vLLM and what it imports deprecate is not ours to mend.
-pytestmark = pytest.mark.filterwarnings("default")
-
 
 @pytest.fixture
 def copied_model(chat_model: Path, tmp_path: Path) -> Path:

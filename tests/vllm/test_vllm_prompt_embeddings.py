@@ -11,9 +11,6 @@ from descriptors.vllm_engine import VLLMSettings, engine_arguments, start_engine
 
 pytest.importorskip("vllm", reason="vLLM is not installed; `make test-vllm` installs and runs it")
 
-# What vLLM and what it imports deprecate is not ours to mend.
-pytestmark = pytest.mark.filterwarnings("default")
-
 N_TOKENS = 8
 GROUPS = (
     ("The battery died after a day.", "It needs charging twice a day.", "The charger broke."),

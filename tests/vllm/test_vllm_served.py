@@ -37,9 +37,6 @@ pytest.importorskip("vllm", reason="vLLM is not installed; `make test-vllm` inst
 openai = pytest.importorskip("openai")
 jsonschema = pytest.importorskip("jsonschema")
 
-# What vLLM and what it imports deprecate is not ours to mend.
-pytestmark = pytest.mark.filterwarnings("default")
-
 SERVED_NAME = "tiny-llama"
 START_SECONDS = 240
 
