@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from descriptors.edit_file import ids_at
-from descriptors.edit_records import EDIT, Edit, Seed, checked_phrase
+from descriptors.edit_records import EDIT, Ban, Edit, Seed, checked_phrase
 from descriptors.records import Descriptor
 from indexer.errors import InputError
 from indexer.records import Record
@@ -117,17 +117,22 @@ def read_edits_from(path: Path, *, as_seeds: bool = False) -> list[Edit]:
 
 
 def not_yet_there(catalog: EditableCatalog, edits: Sequence[Edit]) -> list[Edit]:
-    """The edits that follow those the run begins with too, and no seed of what its catalog holds.
+    """The edits that follow those the run begins with too, and no seed of what is there.
 
-    What comes twice is kept twice: a ban after a seed after a ban is no ban once.
+    Others that come twice are kept twice: a ban, a seed and the same ban again is a ban.
     """
-    phrases = {descriptor.text for descriptor in catalog.descriptors if descriptor.kept}
-    shared = len(
-        list(takewhile(lambda pair: pair[0] == pair[1], zip(edits, catalog.edits, strict=False)))
-    )
-    return [
-        edit for edit in edits[shared:] if not (isinstance(edit, Seed) and edit.text in phrases)
-    ]
+    there = {descriptor.text for descriptor in catalog.descriptors if descriptor.kept}
+    shared = takewhile(lambda pair: pair[0] == pair[1], zip(edits, catalog.edits, strict=False))
+    wanted: list[Edit] = []
+    for edit in edits[len(list(shared)) :]:
+        if isinstance(edit, Seed):
+            if edit.text in there:
+                continue
+            there.add(edit.text)
+        elif isinstance(edit, Ban):
+            there.discard(edit.text)
+        wanted.append(edit)
+    return wanted
 
 
 def _exported(catalog: EditableCatalog, descriptor: Descriptor) -> ExportedDescriptor:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from descriptors.focus import FocusSettings, corpus_words, focus_directions, focus_view
 from indexer.arrays import DoubleArray, FloatArray
+from indexer.errors import InputError
 
 SETTINGS = FocusSettings()
 
@@ -131,5 +132,5 @@ def test_half_precision_embeddings_and_a_sentence_at_the_mean() -> None:
 @pytest.mark.parametrize("texts", [[], ["happy phone", "angry charger"], ["happy"] * 3])
 def test_texts_that_repeat_too_little_are_told(texts: list[str]) -> None:
     encoder = WordEncoder()
-    with pytest.raises(ValueError, match=r"found [01] words, expected 2 or more"):
+    with pytest.raises(InputError, match=r"--focus .* found [01] words"):
         focus_view("satisfied", texts, encoder, encoder.encode(TEXTS), np.zeros(4, np.float32))
