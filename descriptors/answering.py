@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,28 +11,23 @@ from descriptors.proposer import RejectionCount
 from descriptors.response_store import ResponseStore, response_key
 from indexer.errors import BackendError
 
+logger = logging.getLogger(__name__)
+
 
 class AnswerSource:
-    """An LM with the store of its answers, and counts of what asking took.
+    """An LM with the store of its answers, and counts of what the answers took.
 
-    `requests` are different requests, `from_store` those of them that were not sent. Tokens are
-    those of answers that were sent for, `failures` the requests without an answer by reason.
+    `requests` are different requests, `failures` those without an answer by reason. Tokens are
+    those of all answers, stored ones included: a resumed run counts what an uninterrupted one does.
     """
 
     def __init__(self, generator: TextGenerator, store: ResponseStore | None) -> None:
         self._generator = generator
         self._store = store
-        self._damaged_before = self._damaged()
         self.requests = 0
-        self.from_store = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.failures: Counter[str] = Counter()
-
-    @property
-    def damaged_entries(self) -> int:
-        """Stored answers that could not be read and were sent for again."""
-        return self._damaged() - self._damaged_before
 
     def missing(self, requests: Sequence[ChatRequest]) -> list[ChatRequest]:
         """The requests that `ask` would send: each once, none that the store answers.
@@ -59,14 +55,19 @@ class AnswerSource:
             stored = self._stored(key)
             if stored is not None:
                 known[key] = stored
+                self._count(stored)
         self.requests += len(distinct)
-        self.from_store += len(known)
+        if known:
+            asked = (self._generator.name, len(known), len(distinct))
+            logger.info("%s: %d of %d requests were answered before", *asked)
         missing = [key for key in distinct if key not in known]
         if missing:
             stream = self._generator.generate([distinct[key] for key in missing], progress=progress)
             for position, answer in stream:
                 known[missing[position]] = answer
-                self._keep(missing[position], answer)
+                self._count(answer)
+                if self._store is not None and isinstance(answer, Answer):
+                    self._store.write(missing[position], answer)
         if len(known) < len(distinct):
             raise BackendError(
                 f"{self._generator.name} answered {len(known)} of {len(distinct)} requests and "
@@ -74,14 +75,12 @@ class AnswerSource:
             )
         return [known[key] for key in keys]
 
-    def _keep(self, key: str, answer: Answer | RequestFailure) -> None:
+    def _count(self, answer: Answer | RequestFailure) -> None:
         if isinstance(answer, RequestFailure):
             self.failures[answer.reason] += 1
-            return
-        self.prompt_tokens += answer.prompt_tokens
-        self.completion_tokens += answer.completion_tokens
-        if self._store is not None:
-            self._store.write(key, answer)
+        else:
+            self.prompt_tokens += answer.prompt_tokens
+            self.completion_tokens += answer.completion_tokens
 
     def _keys(self, requests: Sequence[ChatRequest]) -> list[str]:
         generator = self._generator.fingerprint
@@ -89,9 +88,6 @@ class AnswerSource:
 
     def _stored(self, key: str) -> Answer | None:
         return None if self._store is None else self._store.read(key)
-
-    def _damaged(self) -> int:
-        return 0 if self._store is None else self._store.damaged_entries
 
 
 def counts(reasons: Counter[str]) -> tuple[RejectionCount, ...]:

@@ -42,22 +42,20 @@ NO_TEXT = "no_text"
 
 
 class GenerationUsage(Record):
-    """What asking an LM took.
+    """What the answers of an LM took, in whichever of a resumed run's processes they were sent for.
 
-    `requests` counts different requests, second attempts included; those not `answered_from_store`
-    were sent. Tokens are those of answers that were sent for. `retried` counts second attempts,
-    `retried_for` what was wrong with the first ones, `failures` requests without an answer.
+    `requests` counts different requests, second attempts included. Tokens are those of all answers.
+    `retried` counts second attempts, `retried_for` what was wrong with the first ones, `failures`
+    requests without an answer.
     """
 
     requests: int = Field(default=0, ge=0)
-    answered_from_store: int = Field(default=0, ge=0)
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     retried: int = Field(default=0, ge=0)
     retried_for: tuple[RejectionCount, ...] = ()
     failures: tuple[RejectionCount, ...] = ()
     shortened_sentences: int = Field(default=0, ge=0)
-    damaged_entries: int = Field(default=0, ge=0)
 
 
 class LMProposer:
@@ -99,14 +97,12 @@ class LMProposer:
         """What the last `propose` took so far; it counts on while batches are awaited."""
         return GenerationUsage(
             requests=self._source.requests,
-            answered_from_store=self._source.from_store,
             prompt_tokens=self._source.prompt_tokens,
             completion_tokens=self._source.completion_tokens,
             retried=self._retried,
             retried_for=counts(self._retried_for),
             failures=counts(self._source.failures),
             shortened_sentences=self._shortened,
-            damaged_entries=self._source.damaged_entries,
         )
 
     def plan_requests(self, groups: Sequence[GroupTexts]) -> list[ChatRequest]:

@@ -36,12 +36,6 @@ class ResponseStore:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._damaged = 0
-
-    @property
-    def damaged_entries(self) -> int:
-        """Entries found so far that hold no answer; they count as absent."""
-        return self._damaged
 
     def read(self, key: str) -> Answer | None:
         """The answer kept under `key`; None if there is none, or if its file is damaged.
@@ -57,10 +51,10 @@ class ResponseStore:
         except OSError as error:
             raise RunError(f"cannot read the stored answer {path}: {error.strerror}") from error
         except ValueError as error:
-            self._ignore(path, f"it holds no answer ({type(error).__name__})")
+            _warn(path, f"it holds no answer ({type(error).__name__})")
             return None
         if entry.key != key:
-            self._ignore(path, "it holds the answer to another request")
+            _warn(path, "it holds the answer to another request")
             return None
         return entry.answer
 
@@ -75,6 +69,6 @@ class ResponseStore:
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"
 
-    def _ignore(self, path: Path, problem: str) -> None:
-        self._damaged += 1
-        logger.warning("stored answer %s is ignored and asked for again: %s", path, problem)
+
+def _warn(path: Path, problem: str) -> None:
+    logger.warning("stored answer %s is ignored and asked for again: %s", path, problem)

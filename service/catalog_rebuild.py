@@ -15,6 +15,7 @@ from service.run_directory import RunDirectory
 from service.settings import RunSettings
 
 _NEEDED = ("corpus", "embed", "index", "propose")
+_AFTER = ("match", "exemplars", "evaluate", "report")
 
 
 class RebuildSummary(Record):
@@ -28,7 +29,7 @@ class RebuildSummary(Record):
 
 
 def rebuild_catalog(run: Path, *, progress: bool = False) -> RebuildSummary:
-    """Build the catalog from the proposals at hand; match and report again if neurons were read.
+    """Build the catalog from the proposals at hand; match and report again where that was done.
 
     Raises:
         InputError: there is no run at `run`, or a model of it cannot be loaded.
@@ -46,7 +47,8 @@ def rebuild_catalog(run: Path, *, progress: bool = False) -> RebuildSummary:
             )
         stages = ReportStage(directory, _stored_settings(directory), progress)
         stages.build_catalog()
-        matched = "extract" in done
+        # A stage that is killed while it is redone loses its record; those after it keep theirs.
+        matched = any(name in done for name in _AFTER)
         if matched:
             for action in (stages.match, stages.show, stages.evaluate, stages.report):
                 action()

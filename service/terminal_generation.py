@@ -98,12 +98,12 @@ def usage_table(usages: Mapping[str, GenerationUsage]) -> Group:
 
     rows, failed = [], []
     for name, usage in usages.items():
-        sent = usage.requests - usage.answered_from_store
-        counts = (sent, usage.answered_from_store, usage.prompt_tokens, usage.completion_tokens)
-        rows.append((name, *(f"{count:,}" for count in counts), f"{usage.retried:,}"))
+        tokens = (usage.prompt_tokens, usage.completion_tokens)
+        counts = (usage.requests, *tokens, usage.retried)
+        rows.append((name, *(f"{count:,}" for count in counts)))
         for failure in usage.failures:
             failed.append((name, failure.reason.replace("_", " "), f"{failure.count:,}"))
-    header = ("LM", "requests", "from store", "prompt tok.", "answer tok.", "retried")
+    header = ("LM", "requests", "prompt tok.", "answer tok.", "retried")
     parts = [table_of("what the LMs took", header, rows, right=range(1, len(header)))]
     if failed:
         parts.append(table_of("requests without an answer", ("LM", "reason", "requests"), failed))

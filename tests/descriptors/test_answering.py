@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -65,8 +66,7 @@ def test_each_request_has_its_answer_and_equal_ones_are_sent_once() -> None:
     source = AnswerSource(generator, None)
     assert source.ask(asking("a", "b", "a")) == [answer("a"), answer("b"), answer("a")]
     assert sorted(generator.sent) == ["a", "b"]
-    assert (source.requests, source.from_store) == (2, 0)
-    assert (source.prompt_tokens, source.completion_tokens) == (20, 6)
+    assert (source.requests, source.prompt_tokens, source.completion_tokens) == (2, 20, 6)
 
 
 def test_nothing_to_ask_reaches_no_lm() -> None:
@@ -75,14 +75,18 @@ def test_nothing_to_ask_reaches_no_lm() -> None:
     assert generator.sent == []
 
 
-def test_only_what_the_store_does_not_hold_is_sent(tmp_path: Path) -> None:
+def test_only_what_the_store_does_not_hold_is_sent_and_all_answers_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     AnswerSource(Echo(), ResponseStore(tmp_path)).ask(asking("a", "b"))
     generator = Echo()
     source = AnswerSource(generator, ResponseStore(tmp_path))
     assert source.missing(asking("a", "c", "b", "c")) == asking("c")
-    assert source.ask(asking("a", "c", "b")) == [answer("a"), answer("c"), answer("b")]
+    with caplog.at_level(logging.INFO):
+        assert source.ask(asking("a", "c", "b")) == [answer("a"), answer("c"), answer("b")]
     assert generator.sent == ["c"]
-    assert (source.requests, source.from_store, source.prompt_tokens) == (3, 2, 10)
+    assert (source.requests, source.prompt_tokens, source.completion_tokens) == (3, 30, 9)
+    assert "fake:echo: 2 of 3 requests were answered before" in caplog.text
 
 
 @pytest.mark.parametrize(("fingerprint", "seed"), [("echo-2", 0), ("echo-1", 1)])
@@ -110,14 +114,12 @@ def test_a_back_end_that_stops_early_is_an_error_and_its_answers_are_kept(tmp_pa
     assert source.missing(asking("a", "b", "c")) == asking("a")
 
 
-def test_damaged_answers_are_sent_for_again_and_counted(tmp_path: Path) -> None:
+def test_damaged_answers_are_sent_for_again(tmp_path: Path) -> None:
     store = ResponseStore(tmp_path)
     AnswerSource(Echo(), store).ask(asking("a", "b"))
     sorted(tmp_path.rglob("*.json"))[0].write_text("{")
     generator = Echo()
     source = AnswerSource(generator, store)
     assert source.ask(asking("a", "b")) == [answer("a"), answer("b")]
-    assert (len(generator.sent), source.damaged_entries) == (1, 1)
-    again = AnswerSource(generator, store)
-    again.ask(asking("a", "b"))
-    assert again.damaged_entries == 0
+    assert (len(generator.sent), source.prompt_tokens) == (1, 20)
+    assert AnswerSource(generator, store).missing(asking("a", "b")) == []

@@ -203,7 +203,7 @@ def test_requests_without_an_answer_are_counted_and_not_stored(tmp_path: Path) -
     assert (usage.requests, usage.retried, usage.prompt_tokens) == (3, 0, 20)
     later, usage = propose(sensible, store=ResponseStore(tmp_path))
     assert phrases(later[1]) == ["fees"]
-    assert (usage.answered_from_store, usage.prompt_tokens) == (2, 10)
+    assert (usage.requests, usage.prompt_tokens, usage.failures) == (3, 30, ())
 
 
 def test_a_second_attempt_without_an_answer_says_why() -> None:
@@ -223,30 +223,39 @@ def test_a_second_run_sends_nothing_and_answers_alike(tmp_path: Path) -> None:
     assert proposer.plan_requests(GROUPS) == []
     assert list(proposer.propose(GROUPS)) == first
     assert generator.calls == []
-    assert proposer.usage == used.model_copy(
-        update={"answered_from_store": used.requests, "prompt_tokens": 0, "completion_tokens": 0}
-    )
+    assert proposer.usage == used
 
 
 @pytest.mark.parametrize("when", ["first", "retry"])
-def test_a_back_end_that_fails_midway_keeps_what_was_paid(tmp_path: Path, when: str) -> None:
-    down = BackendError("the server is gone")
+def test_a_back_end_that_fails_midway_keeps_what_was_paid_and_counts_alike(
+    tmp_path: Path, when: str
+) -> None:
+    overflow = RequestFailure(reason=FailureReason.CONTEXT_OVERFLOW, message="too long")
+
+    def working(turns: str) -> Reaction:
+        if 'Where is my card?",' in turns and not is_retry(turns):
+            return "no"
+        return overflow if "long" in turns else sensible(turns)
 
     def failing(turns: str) -> Reaction:
-        if 'Where is my card?",' in turns:
-            return down if when == "first" or is_retry(turns) else "no"
-        return sensible(turns)
+        if 'Where is my card?",' in turns and is_retry(turns) == (when == "retry"):
+            return BackendError("the server is gone")
+        return working(turns)
 
-    proposer = LMProposer(ScriptedGenerator(failing), store=ResponseStore(tmp_path))
+    groups = [*GROUPS, group("long", "A long sentence")]
+    proposer = LMProposer(ScriptedGenerator(failing), store=ResponseStore(tmp_path / "died"))
     with pytest.raises(BackendError, match="gone"):
-        list(proposer.propose(GROUPS))
+        list(proposer.propose(groups))
     paid = 2 if when == "first" else 3
     assert proposer.usage.prompt_tokens == 10 * paid
-    again = ScriptedGenerator(sensible)
-    resumed = LMProposer(again, store=ResponseStore(tmp_path))
-    assert all(batch.proposals for batch in resumed.propose(GROUPS))
-    assert resumed.usage.answered_from_store == paid
-    assert again.n_sent == 1
+    again = ScriptedGenerator(working)
+    resumed = LMProposer(again, store=ResponseStore(tmp_path / "died"))
+    batches, usage = propose(working, groups, ResponseStore(tmp_path / "lived"))
+    assert list(resumed.propose(groups)) == batches
+    assert resumed.usage == usage
+    assert (usage.requests, usage.prompt_tokens, usage.retried) == (5, 40, 1)
+    assert usage.failures == (RejectionCount("context_overflow", 1),)
+    assert again.n_sent == 5 - paid
 
 
 def test_equal_requests_are_sent_once() -> None:

@@ -40,7 +40,7 @@ groups = [
 ]
 proposer = LMProposer(Logging(), store=ResponseStore(folder / "answers"))
 batches = list(proposer.propose(groups))
-print(json.dumps([len(batches), proposer.usage.answered_from_store]))
+print(json.dumps([len(batches), proposer.usage.requests, proposer.usage.prompt_tokens]))
 """
 
 
@@ -57,6 +57,6 @@ def test_after_kill_9_no_request_is_sent_twice(tmp_path: Path) -> None:
     assert len(sent()) == 7
     finished = run(99)
     assert finished.returncode == 0, finished.stderr
-    assert json.loads(finished.stdout) == [10, 7]
+    assert json.loads(finished.stdout) == [10, 10, 10]
     assert len(sent()) == len(set(sent())) == 10
-    assert json.loads(run(0).stdout) == [10, 10]
+    assert json.loads(run(0).stdout) == [10, 10, 10]

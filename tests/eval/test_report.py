@@ -244,7 +244,7 @@ def test_every_section_shows_its_numbers(demo: ReportContent) -> None:
 def test_what_proposers_contributed_is_shown(demo_inputs: Build) -> None:
     inputs = demo_inputs()
     usage = GenerationUsage(
-        requests=56, answered_from_store=6, prompt_tokens=41_234, completion_tokens=1_250,
+        requests=56, prompt_tokens=41_234, completion_tokens=1_250,
         retried=2, failures=(RejectionCount("server_failed", 3),),
     )  # fmt: skip
     run = replace(inputs.run, usages=(LMUsage("openai:m", usage),))
@@ -268,7 +268,7 @@ def test_what_proposers_contributed_is_shown(demo_inputs: Build) -> None:
     assert "theme (ffn), τ = 0.9, k = 2: 500 predictions" in page.visible
     assert "embedded 0.42 [0.41, 0.43] 0.03 0.50 0.61 [0.60, 0.62] 0.03 210" in page.visible
     assert "embedded + keyphrase 0.58 [0.57, 0.59] 0.03 0.50 – – 0" in page.visible
-    assert "openai:m 50 6 41,234 1,250 2 server failed 3" in page.visible
+    assert "openai:m 56 41,234 1,250 2 server failed 3" in page.visible
     assert "precision of predictions" in page.visible
 
 

@@ -17,6 +17,7 @@ from service.catalog_rebuild import rebuild_catalog
 from service.edit_outcome import edit_catalog
 from service.pipeline import run_pipeline
 from service.proposal_files import read_proposals
+from service.report_stage import ReportStage
 from service.settings import RunSettings
 
 pytestmark = pytest.mark.slow
@@ -100,6 +101,25 @@ def test_locked_descriptors_outlive_their_groups(real: Path) -> None:
         assert found[each.id] == each.model_copy(update={"locked": True})
     texts = {each.text for each in kept(tuple(found.values())) if each.locked}
     assert texts == {each.text for each in locked}
+
+
+@pytest.mark.parametrize(
+    ("done", "goes_on"),
+    [(("extract",), False), (("extract", "match"), True), (("extract", "exemplars"), True)],
+)
+def test_only_a_run_that_came_to_matching_is_matched_again(
+    real: Path, monkeypatch: pytest.MonkeyPatch, done: tuple[str, ...], goes_on: bool
+) -> None:
+    for name in done:
+        record = json.loads((real / "stages" / "index.json").read_text("utf-8")) | {"name": name}
+        (real / "stages" / f"{name}.json").write_text(json.dumps(record), "utf-8")
+    called: list[str] = []
+    for name in ("match", "show", "evaluate", "report"):
+        monkeypatch.setattr(ReportStage, name, lambda _, name=name: called.append(name))
+    monkeypatch.setattr(ReportStage, "fingerprints", lambda _: {})
+    assert rebuild_catalog(real).matched is goes_on
+    assert called == (["match", "show", "evaluate", "report"] if goes_on else [])
+    assert (real / "manifest.json").is_file() is goes_on
 
 
 def test_a_killed_rebuild_keeps_the_edits(real: Path) -> None:

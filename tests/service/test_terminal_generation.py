@@ -35,14 +35,14 @@ def test_what_is_unknown_is_said_to_be() -> None:
 
 def test_usage_is_shown_with_failures(capsys: pytest.CaptureFixture[str]) -> None:
     usage = GenerationUsage(
-        requests=56, answered_from_store=6, prompt_tokens=41_234, completion_tokens=1_250,
+        requests=56, prompt_tokens=41_234, completion_tokens=1_250,
         retried=2, failures=(RejectionCount("server_failed", 3),),
     )  # fmt: skip
     kept = {USAGE: {"openai:m": usage.model_dump(mode="json")}}
     assert read_usage(kept) == {"openai:m": usage}
     new_console().print(usage_table(read_usage(kept)))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert ["openai:m", "50", "6", "41,234", "1,250", "2"] in lines
+    assert ["openai:m", "56", "41,234", "1,250", "2"] in lines
     assert ["openai:m", "server", "failed", "3"] in lines
 
 
