@@ -24,7 +24,11 @@ from service import cli
 from service.pipeline import STAGES
 from service.run_directory import RunDirectory
 
-MAIN = "from service.cli import main; main()"
+# Where the tests run in the background of a shell, children would start with interrupts ignored.
+MAIN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from service.cli import main; main()"
+)
 BYTES = random.Random(0).randbytes(4096)
 UNSTABLE = {"timings.json", ".lock"}
 # A text far longer than any sentence, and one that is too long only because nothing divides it.

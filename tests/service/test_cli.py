@@ -16,7 +16,11 @@ from service.failures import ExitCode, failure_of
 from service.options import RunOptions, default_out, settings_from
 from service.settings import RunSettings
 
-MAIN = "from service.cli import main; main()"
+# Where the tests run in the background of a shell, children would start with interrupts ignored.
+MAIN = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from service.cli import main; main()"
+)
 COMMANDS = ("run", "plan", "explain", "evaluate", "report", "doctor")
 CATALOG_COMMANDS = (
     *("build", "rebuild", "show", "seed", "rename", "merge", "ban", "lock", "unlock"),
