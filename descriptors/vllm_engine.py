@@ -64,11 +64,16 @@ def start_engine(model_id: str, arguments: dict[str, Any]) -> Any:
     try:
         from vllm import LLM
         from vllm.exceptions import VLLMValidationError
+        from vllm.platforms import current_platform
     except ImportError as error:
         raise InputError(
             f"vllm:{model_id} needs vLLM, which does not import here: {error}. "
             "Install it anew (`pip install 'neuroscribe[vllm]'`), or name another proposer."
         ) from error
+    if current_platform.is_cpu():
+        # A prompt with a seed that is read in parts kills the engine: vLLM winds the random state
+        # back after each part, which PyTorch cannot do on a CPU.
+        arguments = arguments | {"enable_chunked_prefill": False}
     try:
         engine = LLM(**arguments)
     except (OSError, ValueError, VLLMValidationError) as error:

@@ -69,6 +69,21 @@ def test_same_seed_same_answers(generator: VLLMGenerator) -> None:
     assert answers(generator, example_requests(other)) != first
 
 
+def test_more_seeded_prompts_than_one_step_reads(generator: VLLMGenerator) -> None:
+    template = example_requests(WILD)[0]
+    requests = [
+        template.model_copy(
+            update={"messages": (ChatMessage(role="user", content=f"{number} word " * 400),)}
+        )
+        for number in range(8)
+    ]
+    prompts = generator.count_prompt_tokens(requests)
+    assert max(prompts) + WILD.maximum_completion_tokens < CONTEXT_LENGTH < sum(prompts) / 2
+    first = answers(generator, requests)
+    assert all(isinstance(answer, Answer) for answer in first)
+    assert answers(generator, requests) == first
+
+
 def test_each_request_keeps_its_own_sampling(generator: VLLMGenerator) -> None:
     brief = SamplingSettings(maximum_completion_tokens=8)
     requests = [example_requests(SamplingSettings())[0], example_requests(brief)[0]]
