@@ -11,25 +11,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from descriptors.candidates import CandidateTable, candidate_table
-from descriptors.phrase_scores import choose_diverse, class_tf_idf, contrast_precision
-from descriptors.proposer import (
-    GroupTexts,
-    PhraseEncoder,
-    ProposalBatch,
-    RejectionCount,
-    normalise_phrase,
-)
+from descriptors.phrase_scores import choose_diverse
+from descriptors.proposer import GroupTexts, PhraseEncoder, ProposalBatch, RejectionCount
 from descriptors.records import Proposal
+from descriptors.shortlist import FRAGMENT_SHARE, Shortlist, shortlists_of
 from indexer.arrays import DoubleArray, FloatArray
 from indexer.storage import fingerprint
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 VERSION = 1
 GROUPS_PER_WINDOW = 1_024
@@ -41,8 +31,6 @@ class KeyphraseRejection(StrEnum):
 
     NO_TEXT = "no_text"
     NO_CANDIDATE = "no_candidate"
-    SAID_ONCE = "said_once"
-    FRAGMENT = "fragment"
     NEAR_DUPLICATE = "near_duplicate"
     UNLIKE_GROUP = "unlike_group"
 
@@ -65,7 +53,7 @@ class KeyphraseSettings:
     relevance_weight: float = 0.7
     minimum_relevance: float = 0.4
     maximum_similarity: float = 0.85
-    fragment_share: float = 0.7
+    fragment_share: float = FRAGMENT_SHARE
     n_centre_texts: int = 12
 
 
@@ -87,14 +75,10 @@ class KeyphraseProposer:
         self, groups: Sequence[GroupTexts], *, progress: bool = False
     ) -> Iterator[ProposalBatch]:
         """Yield one batch per group, in the order of `groups`; all groups are counted first."""
-        table = candidate_table(groups)
-        if table is None:
-            yield from (_empty_batch(group, Counter()) for group in groups)
-            return
-        weights = _lexical_weights(table, groups)
+        every = shortlists_of(groups, self._settings.n_candidates, self._settings.fragment_share)
         for start in range(0, len(groups), GROUPS_PER_WINDOW):
             window = range(start, min(start + GROUPS_PER_WINDOW, len(groups)))
-            shortlists = [_shortlist(table, weights, row, self._settings) for row in window]
+            shortlists = [every[row] for row in window]
             vectors = self._embed([groups[row] for row in window], shortlists, progress)
             for row, candidates in zip(window, shortlists, strict=True):
                 yield self._batch(groups[row], candidates, vectors)
@@ -106,7 +90,7 @@ class KeyphraseProposer:
         return [group.texts[row] for row in rows]
 
     def _embed(
-        self, groups: Sequence[GroupTexts], shortlists: Sequence[_Shortlist], progress: bool
+        self, groups: Sequence[GroupTexts], shortlists: Sequence[Shortlist], progress: bool
     ) -> _Vectors:
         centres = [
             self._centre_texts(group) if candidates.texts else []
@@ -118,7 +102,7 @@ class KeyphraseProposer:
         vectors = self._encoder.encode(distinct, progress=progress) if distinct else _NO_VECTORS
         return _Vectors(vectors, rows)
 
-    def _batch(self, group: GroupTexts, candidates: _Shortlist, vectors: _Vectors) -> ProposalBatch:
+    def _batch(self, group: GroupTexts, candidates: Shortlist, vectors: _Vectors) -> ProposalBatch:
         if not candidates.texts:
             return _empty_batch(group, candidates.rejected)
         embedded = vectors.of(candidates.texts)
@@ -173,57 +157,8 @@ def _records(rejected: Counter[str]) -> tuple[RejectionCount, ...]:
     return tuple(RejectionCount(str(reason), rejected[reason]) for reason in sorted(rejected))
 
 
-@dataclass(frozen=True)
-class _Shortlist:
-    """The phrases of one group that are worth embedding, by falling c-TF-IDF weight."""
-
-    texts: tuple[str, ...]
-    words: tuple[frozenset[str], ...]
-    weights: DoubleArray
-    rejected: Counter[str]
-
-
-def _lexical_weights(table: CandidateTable, groups: Sequence[GroupTexts]) -> csr_matrix:
-    precision = contrast_precision(
-        table.support,
-        table.contrast_support,
-        np.array([len(group.texts) for group in groups], dtype=np.int64),
-        np.array([len(group.contrast_texts) for group in groups], dtype=np.int64),
-    )
-    weights: csr_matrix = class_tf_idf(table.counts, table.contrast_counts).multiply(precision)
-    return weights.tocsr()
-
-
-def _shortlist(
-    table: CandidateTable, weights: csr_matrix, row: int, settings: KeyphraseSettings
-) -> _Shortlist:
-    own = slice(weights.indptr[row], weights.indptr[row + 1])
-    columns, values = weights.indices[own], weights.data[own]
-    said = table.support[row, columns].toarray().ravel()
-    # One sentence may say anything; but a group in which nothing is repeated still gets a name.
-    repeated = said >= min(2, said.max(initial=0))
-    surfaces = table.group_surfaces(row)
-    texts: list[str] = []
-    words: list[frozenset[str]] = []
-    kept: list[float] = []
-    rejected: Counter[str] = Counter({KeyphraseRejection.SAID_ONCE: int((~repeated).sum())})
-    for index in np.lexsort((columns, -values)):
-        if len(texts) == settings.n_candidates:
-            break
-        if not repeated[index]:
-            continue
-        surface = surfaces.commonest(int(columns[index]))
-        if surfaces.is_fragment(surface, settings.fragment_share):
-            rejected[KeyphraseRejection.FRAGMENT] += 1
-            continue
-        texts.append(normalise_phrase(surface))
-        words.append(frozenset(table.phrases[columns[index]].split()))
-        kept.append(float(values[index]))
-    return _Shortlist(tuple(texts), tuple(words), np.array(kept), rejected)
-
-
 def _relevance(
-    candidates: _Shortlist, vectors: FloatArray, centre: FloatArray, settings: KeyphraseSettings
+    candidates: Shortlist, vectors: FloatArray, centre: FloatArray, settings: KeyphraseSettings
 ) -> DoubleArray:
     """Weighted mean of c-TF-IDF and of the cosine to the group, each scaled to end at 1."""
     cosines = (vectors @ centre).astype(np.float64)

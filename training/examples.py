@@ -15,14 +15,14 @@ from training import sources
 from training.phrases import nearest_texts, sentences_by_phrase
 
 SHARES = {
-    "synset": 0.10,
-    "hypernym": 0.15,
-    "hypernym_words": 0.04,
-    "list": 0.04,
-    "labelled": 0.12,
-    "own": 0.22,
-    "phrase": 0.20,
-    "near": 0.13,
+    "synset": 0.07,
+    "hypernym": 0.13,
+    "hypernym_words": 0.03,
+    "list": 0.03,
+    "labelled": 0.10,
+    "own": 0.46,
+    "phrase": 0.12,
+    "near": 0.06,
 }
 """How often each kind of group is drawn."""
 
@@ -56,7 +56,11 @@ def kind_of(origin: str) -> str:
 
 
 def build_groups(
-    named: Sequence[sources.NamedTexts], texts: Sequence[str], vectors: FloatArray, seed: int
+    named: Sequence[sources.NamedTexts],
+    nouns: frozenset[str],
+    texts: Sequence[str],
+    vectors: FloatArray,
+    seed: int,
 ) -> list[TrainingGroup]:
     """All groups with their contrast: texts near the group's mean that are not in it."""
     generator = np.random.default_rng(seed)
@@ -66,8 +70,7 @@ def build_groups(
         places = np.array(sorted({position[text] for text in each.texts}), dtype=np.int64)
         raw.append((kind_of(each.origin), each.names, places, each.development))
     plain = np.array([p for p, text in enumerate(texts) if len(text.split()) >= 4])
-    known = frozenset(text.lower() for text in texts if " " not in text)
-    by_phrase = sentences_by_phrase([texts[place] for place in plain], known)
+    by_phrase = sentences_by_phrase([texts[place] for place in plain], nouns)
     for phrase, held in by_phrase.items():
         raw.append(("phrase", (phrase,), plain[held], False))
     raw += _near_groups(sorted(by_phrase), texts, vectors, plain, generator)

@@ -10,33 +10,30 @@ import numpy as np
 from torch import Tensor
 
 from descriptors.salience import content_words
+from descriptors.word_embeddings import bundled_tokenizer, bundled_word_embeddings
 from indexer.arrays import FloatArray
 from training import sources
 from training.pool import TextPool
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerBase
 
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """Named texts, the pool of all texts with vectors, and the encoder's words."""
+    """Named texts, nouns, the pool of all texts with vectors, and the encoder's words."""
 
     named: tuple[sources.NamedTexts, ...]
+    nouns: frozenset[str]
     texts: tuple[str, ...]
     vectors: FloatArray
     pieces: dict[str, tuple[int, ...]]
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: PreTrainedTokenizerBase
     word_embeddings: Tensor
 
 
 def gather(folder: Path) -> Material:
     """Read all sources and embed what is not embedded yet into `folder`."""
-    from safetensors.torch import load_file
-    from transformers import AutoTokenizer
-
-    from indexer.bundled import bundled_model_path
-
     table = sources.synsets()
     shared = [*sources.hypernym_groups(table), *sources.concept_lists(), *sources.labelled()]
     synsets = [
@@ -53,15 +50,15 @@ def gather(folder: Path) -> Material:
     more = TextPool.embed([text for each in own for text in each.texts], folder)
     fresh = [row for row, text in enumerate(more.texts) if text not in pool.position]
     all_texts = (*pool.texts, *(more.texts[row] for row in fresh))
-    tokenizer = AutoTokenizer.from_pretrained(str(bundled_model_path()), local_files_only=True)
+    tokenizer = bundled_tokenizer()
     words = sorted({word for text in all_texts for word in content_words(text)})
     ids = tokenizer(words, add_special_tokens=False)["input_ids"]
-    weights = load_file(bundled_model_path() / "model.safetensors")
     return Material(
         named=(*shared, *own),
+        nouns=sources.naming_nouns(table),
         texts=all_texts,
         vectors=np.concatenate([pool.vectors, more.vectors[fresh]]),
         pieces={word: tuple(piece[:3]) for word, piece in zip(words, ids, strict=True)},
         tokenizer=tokenizer,
-        word_embeddings=weights["embeddings.word_embeddings.weight"].float(),
+        word_embeddings=bundled_word_embeddings(),
     )

@@ -33,13 +33,13 @@ def _content(word: str) -> bool:
 
 
 def sentences_by_phrase(
-    texts: Sequence[str], known: frozenset[str], most: int = _MOST_SENTENCES
+    texts: Sequence[str], nouns: frozenset[str], most: int = _MOST_SENTENCES
 ) -> dict[str, list[int]]:
-    """Positions of the texts that hold each phrase; single words only if they are `known`."""
+    """Positions of the texts that hold each phrase whose last word is among `nouns`."""
     positions: dict[str, list[int]] = defaultdict(list)
     for place, text in enumerate(texts):
         for phrase in phrases_of(text):
-            if " " in phrase or phrase in known:
+            if phrase.rpartition(" ")[2] in nouns:
                 positions[phrase].append(place)
     return {
         phrase: held

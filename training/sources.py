@@ -26,6 +26,7 @@ DEVELOPMENT_SETS = ("sib200_topics", "snips")
 
 _NAMES_LEFT_OUT = {"size asus", "eyesight issues", "free", "neutral", "wikipedia"}
 _FACETS_LEFT_OUT = {"stars", "direction"}
+_VAGUE_LEXFILES = {"noun.time", "noun.quantity", "noun.Tops", "noun.relation"}
 _MOST_TEXT_CHARACTERS = 300
 _MOST_NAME_WORDS = 4
 
@@ -66,6 +67,20 @@ def synsets() -> list[dict[str, Any]]:
 def synset_texts(row: dict[str, Any]) -> list[str]:
     """The definition and examples of a synset."""
     return [row["definition"], *row.get("examples", ())]
+
+
+def naming_nouns(table: list[dict[str, Any]]) -> frozenset[str]:
+    """Single nouns that may name a group: no adjective or adverb too, no time and no quantity."""
+    nouns: set[str] = set()
+    others: set[str] = set()
+    for row in table:
+        words = {name.lower() for name in (row["lemma"], *row.get("synonyms", ()))}
+        names_things = row["pos"] == "n" and row["lexfile"] not in _VAGUE_LEXFILES
+        if names_things:
+            nouns |= words
+        elif row["pos"] != "v":
+            others |= words
+    return frozenset(word for word in nouns - others if " " not in word)
 
 
 def lemmas(row: dict[str, Any]) -> tuple[str, ...]:

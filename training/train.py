@@ -165,7 +165,9 @@ def main(
     torch.manual_seed(seed)
     material = gather(out)
     shape, schedule = DecoderShape(), Schedule()
-    groups = build_groups(material.named, material.texts, material.vectors, seed)
+    groups = build_groups(
+        material.named, material.nouns, material.texts, material.vectors, seed
+    )
     drawer = ExampleDrawer(groups, material.texts, material.vectors, material.pieces, shape)
     print("groups", dict(drawer.counts), flush=True)
     model = EmbeddedModel(shape, material.word_embeddings, material.vectors.shape[1])

@@ -22,7 +22,7 @@ from descriptors.proposer import (
     phrase_problem,
 )
 from descriptors.records import Group
-from indexer.arrays import FloatArray
+from indexer.arrays import DoubleArray, FloatArray
 from indexer.encoder import SentenceEncoder
 
 PASSWORD = [
@@ -80,6 +80,8 @@ class Scripted:
     names: dict[str, float]
     fingerprint: str = "scripted"
     read: list[PrefixInput] = field(default_factory=list)
+    copied: dict[str, float] = field(default_factory=dict)
+    scored: list[list[str]] = field(default_factory=list)
 
     def pieces(self, word: str) -> list[int]:
         return [ord(letter) for letter in word]
@@ -89,6 +91,12 @@ class Scripted:
         ordered = sorted(self.names, key=lambda name: -self.names[name])
         scores = np.array([self.names[name] for name in ordered])
         return [GeneratedNames(tuple(ordered), scores) for _ in inputs]
+
+    def score(
+        self, inputs: Sequence[PrefixInput], names: Sequence[Sequence[str]]
+    ) -> list[DoubleArray]:
+        self.scored += [list(own) for own in names]
+        return [np.array([self.copied[name] for name in own]) for own in names]
 
 
 class PlaneEncoder:
@@ -109,7 +117,9 @@ def scripted(
 ) -> tuple[Scripted, EmbeddedProposer]:
     generator = Scripted(names)
     chosen: Any = generator
-    return generator, EmbeddedProposer(encoder, chosen, EmbeddedSettings(**settings))
+    return generator, EmbeddedProposer(
+        encoder, chosen, EmbeddedSettings(**{"n_copied": 0, **settings})
+    )
 
 
 def test_every_generated_name_is_proposed_or_counted() -> None:
@@ -158,6 +168,36 @@ def test_names_are_ranked_by_probability_closeness_and_contrast_by_hand() -> Non
         )
         (batch,) = proposer.propose(groups)
         assert phrases(batch) == order
+
+
+def test_phrases_of_the_group_are_ranked_among_what_is_written_by_hand() -> None:
+    texts = ["lost card", "my lost card", "lost card again"]
+    encoder = PlaneEncoder(**{"theft": 30.0, "lost card": 60.0, "lost": 80.0, "card": 90.0})
+    generator, proposer = scripted(
+        {"theft": -1.0, "Lost card": -2.0},
+        encoder,
+        n_copied=3,
+        group_weight=0.0,
+        lexical_weight=2.0,
+        maximum_similarity=1.0,
+    )
+    generator.copied = {"lost": -3.5, "card": -4.0}
+    (batch,) = proposer.propose([group("g", texts)])
+    # "card" and "lost" never stand apart: both are fragments of "lost card", which was written.
+    assert generator.scored == [[]]
+    assert phrases(batch) == ["lost card", "theft"]
+    (batch,) = proposer.propose([group("g", [*texts, "a card", "the card", "cards"])])
+    # Now "card" is said most and gets 2 - 4; "lost card" less than 2 - 2.
+    assert generator.scored[1:] == [["card"]]
+    assert set(phrases(batch)) == {"theft", "lost card", "card"}
+    assert phrases(batch)[-1] == "card"
+
+
+def test_without_copies_no_phrase_is_scored() -> None:
+    generator, proposer = scripted({"theft": -1.0}, PlaneEncoder(theft=0.0))
+    (batch,) = proposer.propose([group("g", ["lost card", "my lost card", "the lost card"])])
+    assert generator.scored == [[]]
+    assert phrases(batch) == ["theft"]
 
 
 def test_what_the_generator_reads() -> None:
@@ -214,6 +254,14 @@ class Counting:
         found = self._generator.generate(inputs, beam)
         self.given += [len(each.names) for each in found]
         return found
+
+    def score(
+        self, inputs: Sequence[PrefixInput], names: Sequence[Sequence[str]]
+    ) -> list[DoubleArray]:
+        first = len(self.given) - len(names)
+        for place, own in enumerate(names, start=first):
+            self.given[place] += len(own)
+        return self._generator.score(inputs, names)
 
 
 def test_one_batch_per_group_in_order_and_all_names_counted(

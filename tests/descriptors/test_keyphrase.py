@@ -13,6 +13,7 @@ import descriptors.keyphrase
 from descriptors.keyphrase import KeyphraseProposer, KeyphraseRejection, KeyphraseSettings
 from descriptors.proposer import GroupTexts, ProposalBatch, normalise_phrase, phrase_problem
 from descriptors.records import Group
+from descriptors.shortlist import ShortlistRejection
 from indexer.arrays import FloatArray
 from indexer.encoder import SentenceEncoder
 
@@ -111,8 +112,8 @@ def test_turned_down_candidates_are_counted_by_reason() -> None:
     counted = {record.reason: record.count for record in batch.rejected}
     # Credit (always before card) breaks off; Bob and every longer phrase are said once.
     assert "bob" not in phrases(batch)
-    assert counted[KeyphraseRejection.SAID_ONCE] >= 1
-    assert counted[KeyphraseRejection.FRAGMENT] >= 1
+    assert counted[ShortlistRejection.SAID_ONCE] >= 1
+    assert counted[ShortlistRejection.FRAGMENT] >= 1
     assert all(count > 0 for count in counted.values())
 
 
