@@ -121,7 +121,7 @@ def _near_groups(
     queries = [distinct[place] for place in chosen]
     searched = generator.choice(plain, min(len(plain), 2 * _SEARCHED), False)
     cosines, nearest = nearest_texts(vectors[[p for _, p in queries]], vectors[searched], _NEAR)
-    found = []
+    found: list[tuple[str, tuple[str, ...], IntArray, bool]] = []
     for (phrase, _), values, near in zip(queries, cosines, searched[nearest], strict=True):
         members = near[values >= _NEAR_COSINE]
         if len(members) >= 3:

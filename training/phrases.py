@@ -35,11 +35,11 @@ def _content(word: str) -> bool:
 def sentences_by_phrase(
     texts: Sequence[str], nouns: frozenset[str], most: int = _MOST_SENTENCES
 ) -> dict[str, list[int]]:
-    """Positions of the texts that hold each phrase whose last word is among `nouns`."""
+    """Positions of the texts that hold each phrase that begins and ends with one of `nouns`."""
     positions: dict[str, list[int]] = defaultdict(list)
     for place, text in enumerate(texts):
         for phrase in phrases_of(text):
-            if phrase.rpartition(" ")[2] in nouns:
+            if phrase.partition(" ")[0] in nouns and phrase.rpartition(" ")[2] in nouns:
                 positions[phrase].append(place)
     return {
         phrase: held

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from descriptors.proposer import phrase_problem
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 OWN_GROUPS = Path(__file__).with_name("groups")
 LABELLED = ("review_aspects", "bold_wiki", "sib200_topics", "snips", "amzn_food", "sms_spam")
@@ -126,13 +128,13 @@ def labelled() -> Iterator[NamedTexts]:
 
 
 def own_groups() -> Iterator[NamedTexts]:
-    """The groups written for this purpose."""
+    """The groups written for this purpose, with those of their names that may be descriptors."""
     for path in sorted(OWN_GROUPS.glob("*.jsonl")):
         for place, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
             row = json.loads(line)
             yield NamedTexts(
                 f"own:{row['kind']}",
-                tuple(row["names"]),
+                tuple(name for name in row["names"] if phrase_problem(name) is None),
                 tuple(row["sentences"]),
                 place % DEVELOPMENT_SHARE == 3,
             )

@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import torch
@@ -20,7 +20,10 @@ from torch.nn import functional
 from descriptors.embedded_model import DecoderShape, EmbeddedModel, PrefixInput, build_batch
 from descriptors.word_embeddings import END_TOKEN, START_TOKEN
 from training.examples import ExampleDrawer, build_groups
-from training.material import Material, gather
+from training.material import gather
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _MOST_TARGET_PIECES = 10
 
@@ -29,13 +32,12 @@ _MOST_TARGET_PIECES = 10
 class Schedule:
     """How training goes: steps, examples a step, and the learning rate's rise and fall.
 
-    The rate falls as if there were `rate_steps` steps. Training ends before: on groups kept for
-    choosing settings, names of wide groups got worse from step 800 on. What is kept is the mean of
-    the averaged weights at `kept_steps`.
+    The rate falls to its end at `rate_steps`. What is kept is the mean of the averaged weights at
+    `kept_steps`.
     """
 
-    kept_steps: tuple[int, ...] = (350, 750)
-    rate_steps: int = 2400
+    kept_steps: tuple[int, ...] = (500, 750, 1000, 1250, 1500)
+    rate_steps: int = 1500
     batch: int = 160
     peak_rate: float = 1.5e-3
     warm_up: int = 150
@@ -51,11 +53,11 @@ class Schedule:
         return self.peak_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
-def targets_of(names: list[str], material: Material) -> Tensor:
+def targets_of(names: list[str], tokenizer: PreTrainedTokenizerBase) -> Tensor:
     """Token ids of names, ended and padded with 0 (`batch, longest`)."""
     ids = [
         [
-            *material.tokenizer.encode(name, add_special_tokens=False)[:_MOST_TARGET_PIECES],
+            *tokenizer.encode(name, add_special_tokens=False)[:_MOST_TARGET_PIECES],
             END_TOKEN,
         ]
         for name in names
@@ -98,13 +100,13 @@ class Trainer:
             group["lr"] = self.schedule.rate(self.step)
         loss = loss_of(self.model, inputs, targets, self.schedule.label_smoothing)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
         self.optimizer.step()
         self.step += 1
         decay = min(self.schedule.averaging, self.step / (self.step + 10.0))
         with torch.no_grad():
-            torch._foreach_lerp_(self.average, self.trained, 1.0 - decay)
+            torch._foreach_lerp_(self.average, list[Tensor](self.trained), 1.0 - decay)
         return float(loss.detach())
 
     def save(self) -> None:
@@ -145,6 +147,7 @@ class Trainer:
 
     def keep(self) -> None:
         """Write the averaged weights of this step."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         save_file(
             {name: average.clone() for name, average in self.averaged().items()},
             self.folder / f"kept-{self.step}.safetensors",
@@ -165,9 +168,7 @@ def main(
     torch.manual_seed(seed)
     material = gather(out)
     shape, schedule = DecoderShape(), Schedule()
-    groups = build_groups(
-        material.named, material.nouns, material.texts, material.vectors, seed
-    )
+    groups = build_groups(material.named, material.nouns, material.texts, material.vectors, seed)
     drawer = ExampleDrawer(groups, material.texts, material.vectors, material.pieces, shape)
     print("groups", dict(drawer.counts), flush=True)
     model = EmbeddedModel(shape, material.word_embeddings, material.vectors.shape[1])
@@ -176,7 +177,9 @@ def main(
 
     def draw(step: int) -> tuple[list[PrefixInput], Tensor]:
         drawn = drawer.draw(schedule.batch, np.random.default_rng([seed, step]))
-        return [prefix for prefix, _ in drawn], targets_of([name for _, name in drawn], material)
+        return [prefix for prefix, _ in drawn], targets_of(
+            [name for _, name in drawn], material.tokenizer
+        )
 
     began, losses = time.monotonic(), []
     # Drawing takes a sixth of a step; a step ahead on another core it costs nothing.
