@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from descriptors.embedded_model import DecoderShape, EmbeddedModel, PrefixInput, build_batch
 from descriptors.word_embeddings import END_TOKEN, START_TOKEN
+from training import sources
 from training.examples import ExampleDrawer, build_groups
 from training.material import gather
 
@@ -165,6 +166,11 @@ def main(
     save_every: Annotated[int, typer.Option(help="Steps between checkpoints.")] = 50,
 ) -> None:
     """Train the embedded generator on the development data and on our own groups."""
+    if not sources.SHARED.is_dir():
+        raise typer.BadParameter(
+            f"found no {sources.SHARED}; training reads the development data, which is no part of "
+            "the project. The trained weights are in descriptors/embedded_weights."
+        )
     torch.manual_seed(seed)
     material = gather(out)
     shape, schedule = DecoderShape(), Schedule()

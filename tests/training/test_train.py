@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import typer
 from safetensors.torch import load_file
 
 from descriptors.embedded_generator import SHAPE_FILE, WEIGHTS_FILE, EmbeddedGenerator
 from descriptors.embedded_model import DecoderShape, EmbeddedModel, PrefixInput
 from descriptors.word_embeddings import END_TOKEN, bundled_tokenizer, bundled_word_embeddings
-from training.train import Schedule, Trainer, targets_of, write_weights
+from training import sources
+from training.train import Schedule, Trainer, main, targets_of, write_weights
 
 SHAPE = DecoderShape(n_layers=1, n_heads=2, feed_forward=32, n_sentences=2, n_contrast=1)
 SCHEDULE = Schedule(kept_steps=(2, 4), rate_steps=4, batch=3, warm_up=2)
@@ -90,3 +92,11 @@ def test_the_rate_rises_then_falls_to_a_fiftieth() -> None:
     assert np.all(np.diff(rates[100:]) < 0.0)
     assert max(rates) == pytest.approx(Schedule.peak_rate)
     assert rates[-1] == pytest.approx(Schedule.peak_rate / 50)
+
+
+def test_without_the_development_data_training_says_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "SHARED", tmp_path / "absent")
+    with pytest.raises(typer.BadParameter, match=r"found no .*absent; training reads"):
+        main(tmp_path)
