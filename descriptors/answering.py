@@ -19,12 +19,14 @@ class AnswerSource:
 
     `requests` are different requests, `failures` those without an answer by reason. Tokens are
     those of all answers, stored ones included: a resumed run counts what an uninterrupted one does.
+    `sent` are the requests that the store did not answer.
     """
 
     def __init__(self, generator: TextGenerator, store: ResponseStore | None) -> None:
         self._generator = generator
         self._store = store
         self.requests = 0
+        self.sent = 0
         self.prompt_tokens = 0
         self.completion_tokens = 0
         self.failures: Counter[str] = Counter()
@@ -37,6 +39,15 @@ class AnswerSource:
         """
         distinct = dict(zip(self._keys(requests), requests, strict=True))
         return [request for key, request in distinct.items() if self._stored(key) is None]
+
+    def stored(self, request: ChatRequest) -> Answer | None:
+        """The answer that the store holds, if any.
+
+        Raises:
+            RunError: the store cannot be read.
+        """
+        [key] = self._keys([request])
+        return self._stored(key)
 
     def ask(
         self, requests: Sequence[ChatRequest], *, progress: bool = False
@@ -61,6 +72,7 @@ class AnswerSource:
             asked = (self._generator.name, len(known), len(distinct))
             logger.info("%s: %d of %d requests were answered before", *asked)
         missing = [key for key in distinct if key not in known]
+        self.sent += len(missing)
         if missing:
             stream = self._generator.generate([distinct[key] for key in missing], progress=progress)
             for position, answer in stream:

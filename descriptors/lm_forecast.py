@@ -1,27 +1,29 @@
-"""What asking an LM will take, found without asking it and without loading its weights."""
+"""What asking an LM will take, found without asking it and without loading its weights.
+
+Answers that the store holds, of a pilot or of a run that was stopped, stand for those to come: for
+their lengths, for how often a first answer is bad and asked for again, and, where the tokenizer is
+on a server, for the tokens of a prompt.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from descriptors.generation import Answer, ChatRequest, RequestFailure, TextGenerator
+from descriptors.generation import Answer, TextGenerator
 from descriptors.prompt_data import as_json
 from descriptors.prompts import EXAMPLE_DESCRIPTORS
 from descriptors.token_estimate import estimate_tokens
-from indexer.errors import InputError
 from indexer.records import Record
 
 if TYPE_CHECKING:
+    from descriptors.lm_proposer import Standing
     from descriptors.proposer import GroupTexts
     from descriptors.proposer_factory import ProposerContext, ProposerSpec
-
-FEWEST_ANSWERS = 8
-"""Stored answers from which their mean length says more than the example in the prompt."""
 
 
 class CountedBy(StrEnum):
@@ -32,125 +34,141 @@ class CountedBy(StrEnum):
     ESTIMATE = "estimate"
 
 
-class LMForecast(Record):
-    """What an LM will be asked, first attempts only: whoever answers badly is asked once more.
-
-    `requests` are those to be sent; `answered_from_store` are paid for already. Tokens are of
-    `requests`. `completion_tokens` takes answers to be as long as those in the store, or as the
-    example in the prompt.
-    """
+class LMTotals(Record):
+    """Requests and tokens, counted as in `GenerationUsage`."""
 
     requests: int = Field(ge=0)
-    answered_from_store: int = Field(ge=0)
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(ge=0)
+
+    def plus(self, answers: Sequence[Answer]) -> LMTotals:
+        """The sum with the requests that have these answers."""
+        return LMTotals(
+            requests=self.requests + len(answers),
+            prompt_tokens=self.prompt_tokens + sum(each.prompt_tokens for each in answers),
+            completion_tokens=self.completion_tokens
+            + sum(each.completion_tokens for each in answers),
+        )
+
+
+class LMForecast(LMTotals):
+    """What an LM will be asked and how much it will answer.
+
+    `requests` are those to be sent, `second_attempts` of them because a first answer is bad, which
+    is foreseen only from stored answers. `answered_from_store` are paid for already. Tokens are of
+    `requests`; `completion_tokens` takes answers to be as long as those in the store, or as the
+    example in the prompt, `completion_tokens_at_most` takes every first answer to be bad and all
+    to be of full length. `whole` is with what is stored.
+    """
+
+    second_attempts: int = Field(ge=0)
+    answered_from_store: int = Field(ge=0)
     completion_tokens_at_most: int = Field(ge=0)
     counted_by: CountedBy
+    whole: LMTotals
 
 
 def forecast_lm(
-    spec: ProposerSpec, groups: Sequence[GroupTexts], context: ProposerContext
+    spec: ProposerSpec,
+    groups: Sequence[GroupTexts],
+    context: ProposerContext,
+    unanswered_share: float = 0.0,
 ) -> LMForecast:
-    """Render the prompts of `groups` and count.
+    """Render the prompts of `groups`, look up what the store holds, and count.
+
+    `unanswered_share` of the requests are taken to fail; they are sent and cost no tokens.
 
     Raises:
         InputError: the LM's tokenizer cannot be loaded.
         RunError: the store of answers cannot be read.
     """
     from descriptors.lm_proposer import LMProposer
-    from descriptors.proposer_factory import BackEnd
+    from descriptors.proposer_factory import BackEnd, create_generator
+    from descriptors.response_store import ResponseStore
 
-    generator = _generator(spec, context)
-    settings = context.generation
-    asked = LMProposer(generator, settings.prompts, settings.sampling).plan_requests(groups)
-    # Only a running engine tells what its answers are stored under.
-    stored = {} if spec.back_end is BackEnd.VLLM else _stored(generator, asked, context)
-    waiting = [request for row, request in enumerate(asked) if row not in stored]
-    prompt_tokens = float(sum(generator.count_prompt_tokens(waiting)))
-    estimated = spec.back_end is BackEnd.OPENAI
-    counted_by = CountedBy.ESTIMATE if estimated else CountedBy.TOKENIZER
-    per_answer = float(_example_tokens(settings.prompts.n_phrases))
-    if len(stored) >= FEWEST_ANSWERS:
-        answers = list(stored.values())
-        per_answer = sum(answer.completion_tokens for answer in answers) / len(answers)
-        if estimated:
-            guessed = sum(generator.count_prompt_tokens([asked[row] for row in stored]))
-            prompt_tokens *= sum(answer.prompt_tokens for answer in answers) / guessed
-            counted_by = CountedBy.STORED_ANSWERS
+    generator, settings = create_generator(spec, context), context.generation
+    store = None if context.responses is None else ResponseStore(context.responses)
+    proposer = LMProposer(generator, settings.prompts, settings.sampling, store)
+    standings = proposer.standings(groups)
+    counted_by, scale = CountedBy.TOKENIZER, 1.0
+    if spec.back_end is BackEnd.OPENAI:
+        counted_by, scale = _learnt_scale(standings, generator)
+    first = _Attempt.of([each for each in standings if not each.second], generator, scale)
+    second = _Attempt.of([each for each in standings if each.second], generator, scale)
+    passing = 1.0 - unanswered_share
+    first_length = first.answer_length or _example_tokens(settings.prompts.n_phrases)
+    second_length = second.answer_length or first_length
+    bad_share = second.size / len(first.answers) if first.answers else 0.0
+    foreseen = bad_share * passing * first.waiting
+    to_send = LMTotals(
+        requests=first.waiting + second.waiting + round(foreseen),
+        prompt_tokens=round(
+            passing * (first.waiting_tokens + second.waiting_tokens)
+            + foreseen * second.prompt_length
+        ),
+        completion_tokens=round(
+            passing * (first.waiting * first_length + second.waiting * second_length)
+            + foreseen * second_length
+        ),
+    )
     return LMForecast(
-        requests=len(waiting),
-        answered_from_store=len(stored),
-        prompt_tokens=round(prompt_tokens),
-        completion_tokens=round(per_answer * len(waiting)),
-        completion_tokens_at_most=settings.sampling.maximum_completion_tokens * len(waiting),
+        **to_send.model_dump(),
+        second_attempts=to_send.requests - first.waiting,
+        answered_from_store=len(first.answers) + len(second.answers),
+        completion_tokens_at_most=settings.sampling.maximum_completion_tokens
+        * (2 * first.waiting + second.waiting),
         counted_by=counted_by,
+        whole=to_send.plus([*first.answers, *second.answers]),
     )
 
 
-def _generator(spec: ProposerSpec, context: ProposerContext) -> TextGenerator:
-    """What renders and counts like the back end of `spec`, with no more loaded than a tokenizer."""
-    from descriptors.proposer_factory import BackEnd, create_generator
-
-    if spec.back_end is BackEnd.VLLM and spec.model is not None:
-        tokenizer = _tokenizer(spec.model, context.generation.vllm.revision)
-        return _TokenCounter(f"{spec.back_end}:{spec.model}", tokenizer)
-    return create_generator(spec, context)
-
-
-def _tokenizer(model: str, revision: str | None) -> Any:
-    from pathlib import Path
-
-    from transformers import AutoTokenizer
-
-    local = Path(model).expanduser()
-    try:
-        return AutoTokenizer.from_pretrained(
-            str(local) if local.exists() else model, revision=revision, trust_remote_code=False
-        )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise InputError(
-            f"the tokenizer of model {model!r} cannot be loaded: {error}. Name a folder or a Hub "
-            "id of an instruction-tuned model."
-        ) from error
-
-
 @dataclass(frozen=True)
-class _TokenCounter:
-    """A model that only its tokenizer is there of."""
+class _Attempt:
+    """The requests of a first or a second attempt; `waiting` of them have no stored answer.
 
-    name: str
-    _tokenizer: Any
+    `waiting_tokens` are the tokens of their prompts, as the LM counts them.
+    """
+
+    answers: tuple[Answer, ...]
+    waiting: int
+    waiting_tokens: float
+
+    @classmethod
+    def of(cls, standings: Sequence[Standing], generator: TextGenerator, scale: float) -> _Attempt:
+        waiting = [each.request for each in standings if not each.answer]
+        return cls(
+            answers=tuple(each.answer for each in standings if each.answer),
+            waiting=len(waiting),
+            waiting_tokens=scale * sum(generator.count_prompt_tokens(waiting)),
+        )
 
     @property
-    def fingerprint(self) -> str:
-        return self.name
+    def size(self) -> int:
+        """All requests."""
+        return len(self.answers) + self.waiting
 
-    def generate(
-        self, requests: Sequence[ChatRequest], *, progress: bool = False
-    ) -> Iterator[tuple[int, Answer | RequestFailure]]:
-        raise NotImplementedError(f"{self.name} is only planned with")
+    @property
+    def answer_length(self) -> float | None:
+        """Mean tokens of an answer; None where there is none."""
+        lengths = [answer.completion_tokens for answer in self.answers]
+        return sum(lengths) / len(lengths) if lengths else None
 
-    def count_prompt_tokens(self, requests: Sequence[ChatRequest]) -> list[int]:
-        from descriptors.vllm_backend import prompt_tokens
-
-        return [len(prompt_tokens(self._tokenizer, request.messages)) for request in requests]
-
-    def close(self) -> None:
-        """Nothing is held."""
+    @property
+    def prompt_length(self) -> float:
+        """Mean tokens of a prompt; 0 where there is none."""
+        answered = sum(answer.prompt_tokens for answer in self.answers)
+        return (answered + self.waiting_tokens) / self.size if self.size else 0.0
 
 
-def _stored(
-    generator: TextGenerator, requests: Sequence[ChatRequest], context: ProposerContext
-) -> dict[int, Answer]:
-    """The answers that are in the store, by the position of their request."""
-    from descriptors.response_store import ResponseStore, response_key
-
-    if context.responses is None:
-        return {}
-    store = ResponseStore(context.responses)
-    keys = [response_key(generator.fingerprint, request) for request in requests]
-    found = ((row, store.read(key)) for row, key in enumerate(keys))
-    return {row: answer for row, answer in found if answer is not None}
+def _learnt_scale(
+    standings: Sequence[Standing], generator: TextGenerator
+) -> tuple[CountedBy, float]:
+    """What turns estimated prompt tokens into those that a server counts, and how it is known."""
+    known = [(each.request, each.answer.prompt_tokens) for each in standings if each.answer]
+    if not known:
+        return CountedBy.ESTIMATE, 1.0
+    estimated = sum(generator.count_prompt_tokens([request for request, _ in known]))
+    return CountedBy.STORED_ANSWERS, sum(tokens for _, tokens in known) / estimated
 
 
 def _example_tokens(n_phrases: int) -> int:

@@ -8,7 +8,8 @@ for its second answer. What is paid for is in the store the moment it comes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from pydantic import Field
 
@@ -32,7 +33,7 @@ from descriptors.prompts import (
 from descriptors.proposer import GroupTexts, ProposalBatch, RejectionCount
 from descriptors.records import Group, Proposal
 from descriptors.replies import Reply, ReplyProblem, read_reply
-from descriptors.response_store import ResponseStore
+from descriptors.response_store import ResponseStore, response_key
 from indexer.records import Record
 from indexer.storage import fingerprint
 
@@ -56,6 +57,15 @@ class GenerationUsage(Record):
     retried_for: tuple[RejectionCount, ...] = ()
     failures: tuple[RejectionCount, ...] = ()
     shortened_sentences: int = Field(default=0, ge=0)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A request with the answer that the store holds, if any; `second` tells second attempts."""
+
+    request: ChatRequest
+    answer: Answer | None
+    second: bool
 
 
 class LMProposer:
@@ -105,6 +115,11 @@ class LMProposer:
             shortened_sentences=self._shortened,
         )
 
+    @property
+    def sent(self) -> int:
+        """The requests of the last `propose` or `try_out` that the store did not answer."""
+        return self._source.sent
+
     def plan_requests(self, groups: Sequence[GroupTexts]) -> list[ChatRequest]:
         """The requests that `propose` would send first: each once, none that the store answers.
 
@@ -113,6 +128,43 @@ class LMProposer:
         """
         source = AnswerSource(self._generator, self._store)
         return source.missing([prompt.request for prompt in self._prompts(groups)])
+
+    def standings(self, groups: Sequence[GroupTexts]) -> list[Standing]:
+        """Every different request that `propose` would make, as far as stored answers tell.
+
+        Second attempts are known where the store holds the first answer.
+
+        Raises:
+            RunError: the store cannot be read.
+        """
+        source = AnswerSource(self._generator, self._store)
+        known = self._generator.fingerprint
+        prompts = {response_key(known, each.request): each for each in self._prompts(groups)}
+        first, second = [], []
+        for prompt in prompts.values():
+            answer = source.stored(prompt.request)
+            first.append(Standing(prompt.request, answer, second=False))
+            reply = answer and _read(answer, prompt)
+            if answer and reply and not reply.phrases:
+                retry = retry_request(prompt.request, answer, reply.problems)
+                second.append(Standing(retry, source.stored(retry), second=True))
+        return first + second
+
+    def try_out(
+        self, groups: Sequence[GroupTexts], places: Collection[int], *, progress: bool = False
+    ) -> GenerationUsage:
+        """Ask about the groups at `places` what `propose` would ask about them among all groups.
+
+        Raises:
+            BackendError: the LM cannot be used, or a budget is spent; answers until then are in
+                the store.
+            RunError: the store cannot be read or written.
+        """
+        self._start()
+        prompts = [prompt for prompt in self._prompts(groups) if prompt.group in places]
+        self._shortened = sum(prompt.shortened for prompt in prompts)
+        self._replies(prompts, progress)
+        return self.usage
 
     def propose(
         self, groups: Sequence[GroupTexts], *, progress: bool = False

@@ -14,7 +14,7 @@ from service.command_output import print_json, working
 from service.failures import ExitCode, failure_of, wants_traceback
 from service.options import (
     OutputOptions,
-    PriceOptions,
+    PlanOptions,
     RunOptions,
     default_out,
     flattened,
@@ -72,18 +72,30 @@ def run(options: RunOptions, output: OutputOptions, update: UpdateOption = False
 
 @app.command()
 @flattened
-def plan(options: RunOptions, costs: PriceOptions, output: OutputOptions) -> None:
-    """Size, time and LM cost of a run; does nothing.
+def plan(
+    options: RunOptions,
+    exactness: PlanOptions,
+    output: OutputOptions,
+    update: UpdateOption = False,
+) -> None:
+    """Size, time and LM cost of a run; does nothing unless told to.
 
-    Takes the arguments of `run` and writes nothing where the run would go.
+    Takes the arguments of `run`, and writes where the run would go only with --prepare or --pilot.
     """
     settings = settings_from(options)
     from service.plan import plan_run
     from service.plan_generation import Prices
 
-    prices = Prices(prompt=costs.price_prompt, completion=costs.price_completion)
     with working(output):
-        planned = plan_run(settings, default_out(options), prices=prices, progress=output.progress)
+        planned = plan_run(
+            settings,
+            default_out(options),
+            prepare=exactness.prepare,
+            pilot=exactness.pilot,
+            update=update,
+            prices=Prices(prompt=exactness.price_prompt, completion=exactness.price_completion),
+            progress=output.progress,
+        )
     if output.json:
         print_json(planned.model_dump(mode="json"))
         return

@@ -130,9 +130,26 @@ class RunOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PriceOptions:
-    """What an LM costs; only `plan` takes these."""
+class PlanOptions:
+    """How exact a plan is to be, and what an LM costs; only `plan` takes these."""
 
+    prepare: Annotated[
+        bool,
+        typer.Option(
+            "--prepare",
+            help="Do in the run folder all that comes before an LM is asked, and plan with the "
+            "run's own groups; `run` goes on from there.",
+        ),
+    ] = False
+    pilot: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Also ask each generative LM about N of the groups and learn from the answers, "
+            "which the run does not pay for again.",
+        ),
+    ] = None
     price_prompt: Annotated[
         float | None, typer.Option(min=0.0, help="Money for a million tokens of prompts.")
     ] = None

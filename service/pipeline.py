@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,28 +70,40 @@ def run_pipeline(
         run.check(told, update=update)
         stages = ReportStage(run, settings, progress)
         needs_neurons = stages.groups_need_neurons or last > STAGES.index("catalog")
-        if needs_neurons:
-            stages.prepare_neurons()
-        stages.prepare()
+        _prepare(stages, needs_neurons)
         run.begin(told, update=update)
-        actions = (
-            stages.read,
-            stages.embed,
-            stages.build_index,
-            stages.extract if needs_neurons else _skipped,
-            stages.propose,
-            stages.build_catalog,
-            stages.match,
-            stages.show,
-            stages.evaluate,
-            stages.report,
-        )
-        for action in actions[: last + 1]:
+        for action in _actions(stages, needs_neurons)[: last + 1]:
             action()
         complete = last == len(STAGES) - 1
         if complete:
             run.finish(fingerprints=stages.fingerprints(), seeds={"run": settings.seed})
         return _summary(run, complete)
+
+
+@contextmanager
+def prepared_run(
+    settings: RunSettings, out: Path, *, update: bool = False, progress: bool = False
+) -> Iterator[ReportStage]:
+    """A run in which every stage is done that comes before proposers are asked; locked meanwhile.
+
+    `run_pipeline` with the same settings goes on from it. A folder that holds a run keeps its
+    settings, so that a finished run stays complete as long as none of its stages is redone.
+
+    Raises:
+        InputError: a setting, the corpus or a model cannot be used, or `out` holds another run.
+        BackendError: the model does not compute what is captured from it.
+        RunError: `out` cannot be written or is damaged.
+    """
+    told = settings.model_dump(mode="json")
+    with _writing(out) as run:
+        run.check(told, update=update)
+        stages = ReportStage(run, settings, progress)
+        _prepare(stages, stages.groups_need_neurons)
+        if update or not run.begun:
+            run.begin(told, update=update)
+        for action in _actions(stages, stages.groups_need_neurons)[: STAGES.index("propose")]:
+            action()
+        yield stages
 
 
 def evaluate_run(out: Path, *, progress: bool = False) -> list[Figure]:
@@ -121,6 +133,29 @@ def report_run(out: Path) -> Path:
         stages.run.forget("report")
         stages.report()
     return out / REPORT
+
+
+def _prepare(stages: ReportStage, needs_neurons: bool) -> None:
+    """Load and check what the user gave, before anything in the run changes."""
+    if needs_neurons:
+        stages.prepare_neurons()
+    stages.prepare()
+
+
+def _actions(stages: ReportStage, needs_neurons: bool) -> tuple[Callable[[], None], ...]:
+    """What does each of `STAGES`."""
+    return (
+        stages.read,
+        stages.embed,
+        stages.build_index,
+        stages.extract if needs_neurons else _skipped,
+        stages.propose,
+        stages.build_catalog,
+        stages.match,
+        stages.show,
+        stages.evaluate,
+        stages.report,
+    )
 
 
 def _skipped() -> None:

@@ -1,9 +1,9 @@
-"""What the proposers of a run will take, before any is asked: groups, requests, tokens, money.
+"""What the proposers of a run will take: groups, requests, tokens, money.
 
 The groups are formed for real, of as many sentences as the run clusters, since no shortcut
 foretells how many there will be; that is why a plan with a generative proposer embeds the corpus.
-Prompts are rendered and counted; nothing is sent and no weights of an LM are loaded, save those of
-the small embedded one, which is timed like everything else that runs on this machine.
+Prompts are rendered and counted; nothing is sent, save by a pilot, and no weights of an LM are
+loaded, save those of the small embedded one, which is timed like everything else on this machine.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from descriptors.lm_forecast import LMForecast
+from descriptors.lm_forecast import LMForecast, LMTotals
 from descriptors.records import Split
-from indexer.arrays import FloatArray, IntArray
+from indexer.arrays import FloatArray
 from indexer.records import Record
+from service.plan_pilot import Pilot
 
 if TYPE_CHECKING:
     from descriptors.corpus import Corpus
@@ -43,8 +44,9 @@ class Prices(Record):
 class ProposerForecast(Record):
     """What one proposer will take.
 
-    `lm` is None for proposers that ask no LM. `minutes` is None where no speed is known, `money`
-    where a price is.
+    `lm` is None for proposers that ask no LM. `minutes` and `money` are those of requests to be
+    sent, `whole_money` is with what is stored; None where no speed or no price is known. `pilot` is
+    what was asked for the plan.
     """
 
     proposer: str
@@ -52,6 +54,8 @@ class ProposerForecast(Record):
     lm: LMForecast | None
     minutes: float | None
     money: float | None
+    whole_money: float | None = None
+    pilot: Pilot | None = None
 
 
 def planned_groups(
@@ -65,13 +69,13 @@ def planned_groups(
     Raises:
         InputError: the corpus is too small for groups.
     """
-    from descriptors.groups import WeightedView, form_groups
+    from descriptors.groups import WeightedView, form_groups, subsample
     from descriptors.proposer import TEXTS_PER_GROUP, GroupTexts
     from indexer.whitening import Whitening
 
     grouping, seed = settings.grouping, settings.seed
-    discover = _draw(corpus.rows(Split.DISCOVER), grouping.maximum_sentences, seed)
-    validation = _draw(corpus.rows(Split.VALIDATION), VALIDATION_SENTENCES, seed)
+    discover = subsample(corpus.rows(Split.DISCOVER), grouping.maximum_sentences, seed)
+    validation = subsample(corpus.rows(Split.VALIDATION), VALIDATION_SENTENCES, seed)
     texts = corpus.texts_at(np.concatenate([discover, validation]))
     embeddings = _halved(encoder.encode(texts, progress=progress))
     places = np.arange(len(texts))
@@ -91,9 +95,15 @@ def planned_groups(
 
 
 def forecast_proposer(
-    written: str, groups: Sequence[GroupTexts], context: ProposerContext, prices: Prices
+    written: str,
+    groups: Sequence[GroupTexts],
+    context: ProposerContext,
+    prices: Prices,
+    pilot: Pilot | None = None,
 ) -> ProposerForecast:
     """What the proposer that `written` names takes for `groups`.
+
+    A pilot tells how fast the LM is, if it is not told, and how many requests bring no answer.
 
     Raises:
         InputError: it cannot be used.
@@ -108,34 +118,32 @@ def forecast_proposer(
         return ProposerForecast(
             proposer=written, groups=len(groups), lm=None, minutes=minutes, money=None
         )
-    lm = forecast_lm(spec, groups, context)
+    lm = forecast_lm(spec, groups, context, pilot.unanswered_share if pilot else 0.0)
     speed = context.generation.tokens_per_second
+    measured = pilot.minutes(lm.requests) if pilot else None
     return ProposerForecast(
         proposer=written,
         groups=len(groups),
         lm=lm,
-        minutes=(lm.prompt_tokens + lm.completion_tokens) / speed / 60 if speed else None,
+        minutes=(lm.prompt_tokens + lm.completion_tokens) / speed / 60 if speed else measured,
         money=money(lm, prices),
+        whole_money=money(lm.whole, prices),
+        pilot=pilot,
     )
 
 
-def money(lm: LMForecast, prices: Prices) -> float | None:
-    """What the tokens of `lm` cost; None without both prices."""
+def money(tokens: LMTotals, prices: Prices) -> float | None:
+    """What the tokens cost; None without both prices."""
     if prices.prompt is None or prices.completion is None:
         return None
-    return (lm.prompt_tokens * prices.prompt + lm.completion_tokens * prices.completion) / 1e6
+    return (
+        tokens.prompt_tokens * prices.prompt + tokens.completion_tokens * prices.completion
+    ) / 1e6
 
 
 def _halved(vectors: FloatArray) -> FloatArray:
     """As the run reads them back from its float16 files, so that the clusters are the same."""
     return vectors.astype(np.float16).astype(np.float32)
-
-
-def _draw(rows: IntArray, limit: int, seed: int) -> IntArray:
-    """At most `limit` rows: those that `form_groups` would draw."""
-    if len(rows) <= limit:
-        return rows
-    return np.sort(np.random.default_rng(seed).choice(rows, limit, replace=False))
 
 
 def _seconds_per_group(

@@ -18,6 +18,7 @@ from service.proposal_files import write_groups, write_proposals
 if TYPE_CHECKING:
     from descriptors.groups import Grouping
     from descriptors.proposer import GroupTexts, Proposer
+    from descriptors.proposer_factory import ProposerContext
 
 GROUPS = "proposals/groups.jsonl"
 PROPOSALS = "proposals/proposals.jsonl"
@@ -36,15 +37,21 @@ class ProposalStage(ExtractionStage):
     @cached_property
     def proposers(self) -> tuple[Proposer, ...]:
         """What suggests descriptors."""
-        from descriptors.proposer_factory import RESPONSES, ProposerContext, create_proposer
+        from descriptors.proposer_factory import create_proposer
 
-        context = ProposerContext(
+        return tuple(create_proposer(spec, self.context) for spec in self.settings.proposers)
+
+    @cached_property
+    def context(self) -> ProposerContext:
+        """What proposers are built from."""
+        from descriptors.proposer_factory import RESPONSES, ProposerContext
+
+        return ProposerContext(
             encoder=self.encoder,
             generation=self.settings.generation,
             device=self.settings.device,
             responses=self.run.path / RESPONSES,
         )
-        return tuple(create_proposer(spec, context) for spec in self.settings.proposers)
 
     @property
     def groups_need_neurons(self) -> bool:
@@ -71,8 +78,8 @@ class ProposalStage(ExtractionStage):
         from descriptors.lm_proposer import LMProposer
         from service.generation_usage import USAGE, usage_result
 
-        grouping = self._form_groups()
-        texts = [self._group_texts(group) for group in grouping.groups]
+        grouping = self.form_groups()
+        texts = [self.group_texts(group) for group in grouping.groups]
         proposals: list[Proposal] = []
         rejected: Counter[str] = Counter()
         for proposer in self.proposers:
@@ -94,7 +101,12 @@ class ProposalStage(ExtractionStage):
             USAGE: usage_result(self.proposers),
         }
 
-    def _form_groups(self) -> Grouping:
+    def form_groups(self) -> Grouping:
+        """The groups that are proposed for, from all that takes part in forming them.
+
+        Raises:
+            InputError: the corpus is too small for groups.
+        """
         from descriptors.groups import form_groups
 
         return form_groups(
@@ -103,6 +115,16 @@ class ProposalStage(ExtractionStage):
             self.rows(Split.VALIDATION),
             self.settings.grouping,
             self.settings.seed,
+        )
+
+    def group_texts(self, group: Group) -> GroupTexts:
+        """What proposers may read of a group."""
+        from descriptors.proposer import TEXTS_PER_GROUP, GroupTexts
+
+        return GroupTexts(
+            group=group,
+            texts=tuple(self.corpus.texts_at(group.rows[:TEXTS_PER_GROUP])),
+            contrast_texts=tuple(self.corpus.texts_at(group.contrast_rows)),
         )
 
     def _views(self) -> list[WeightedView]:
@@ -143,12 +165,3 @@ class ProposalStage(ExtractionStage):
 
         limit = self.settings.grouping.maximum_sentences
         return subsample(self.rows(Split.DISCOVER), limit, self.settings.seed)
-
-    def _group_texts(self, group: Group) -> GroupTexts:
-        from descriptors.proposer import TEXTS_PER_GROUP, GroupTexts
-
-        return GroupTexts(
-            group=group,
-            texts=tuple(self.corpus.texts_at(group.rows[:TEXTS_PER_GROUP])),
-            contrast_texts=tuple(self.corpus.texts_at(group.contrast_rows)),
-        )

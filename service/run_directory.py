@@ -50,6 +50,11 @@ class RunDirectory:
         """A folder for files that come to nothing unless they are moved; `close` removes it."""
         return self.path / _SCRATCH
 
+    @property
+    def begun(self) -> bool:
+        """Whether the folder holds the settings of a run."""
+        return (self.path / _SETTINGS).is_file()
+
     @classmethod
     def create(cls, path: Path) -> Self:
         """Open `path` for writing, making it if needed.

@@ -146,8 +146,8 @@ def show_plan(plan: Plan) -> None:
         *forecast_rows(plan),
         (
             "time",
-            f"about {_duration(minutes.total)}: activations {_duration(minutes.activations)}, "
-            f"embeddings {_duration(minutes.embeddings)}, matching {_duration(minutes.matching)}"
+            f"about {_duration(minutes.total)}: activations {_to_do(minutes.activations)}, "
+            f"embeddings {_to_do(minutes.embeddings)}, matching {_duration(minutes.matching)}"
             f"{proposing}",
         ),
     ]
@@ -227,6 +227,10 @@ def _rejected(counts: dict[str, int]) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ")
+
+
+def _to_do(minutes: float) -> str:
+    return _duration(minutes) if minutes else "done"
 
 
 def _duration(minutes: float) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from eval.records import Figure
     from service.plan import Plan
     from service.plan_generation import ProposerForecast
+    from service.plan_pilot import Pilot
 
 _COUNTED_BY = {
     CountedBy.TOKENIZER: "counted by its tokenizer",
@@ -28,17 +29,30 @@ _COUNTED_BY = {
 
 def forecast_rows(plan: Plan) -> list[tuple[str, str]]:
     """The lines of a plan about groups and what is asked about them."""
+    rows = [("groups", _groups(plan))]
     if not plan.proposers:
-        return [("groups", f"at most {plan.groups_at_most:,}"), ("LM requests", "0")]
-    neurons = "neurons" in plan.group_sources
-    groups = f"{plan.proposers[0].groups:,} from embeddings" + (
-        "; with neurons, whose activations a plan does not know, about as many" if neurons else ""
-    )
-    rows = [("groups", groups)]
+        rows.append(("LM requests", "0"))
     for forecast in plan.proposers:
-        said = _local(forecast) if forecast.lm is None else _asked(forecast, forecast.lm)
-        rows.append((forecast.proposer, said))
+        if forecast.lm is None:
+            rows.append((forecast.proposer, _local(forecast)))
+            continue
+        rows.append((forecast.proposer, _asked(forecast, forecast.lm)))
+        if forecast.pilot:
+            rows.append(("  its pilot", _piloted(forecast.pilot)))
+        if forecast.lm.answered_from_store:
+            rows.append(("  the whole run", _whole(forecast, forecast.lm)))
     return rows
+
+
+def _groups(plan: Plan) -> str:
+    if plan.prepared:
+        return f"{plan.proposers[0].groups:,}, those of the run"
+    if not plan.proposers:
+        return f"at most {plan.groups_at_most:,}; --prepare makes it exact"
+    formed = f"{plan.proposers[0].groups:,} from embeddings"
+    if "neurons" in plan.group_sources:
+        formed += "; with neurons, whose activations a plan does not know, about as many"
+    return f"{formed}; --prepare makes it exact"
 
 
 def contribution_tables(
@@ -117,11 +131,10 @@ def _local(forecast: ProposerForecast) -> str:
 
 
 def _asked(forecast: ProposerForecast, lm: LMForecast) -> str:
+    second = f", {lm.second_attempts:,} of them second attempts" if lm.second_attempts else ""
+    stored = f" ({lm.answered_from_store:,} more are in the store)"
     parts = [
-        f"{lm.requests:,} requests"
-        + (
-            f" ({lm.answered_from_store:,} more are in the store)" if lm.answered_from_store else ""
-        ),
+        f"{lm.requests:,} requests" + (stored if lm.answered_from_store else "") + second,
         f"about {lm.prompt_tokens:,} prompt tokens ({_COUNTED_BY[lm.counted_by]})",
         f"about {lm.completion_tokens:,} completion tokens, {lm.completion_tokens_at_most:,} at "
         "most",
@@ -133,3 +146,30 @@ def _asked(forecast: ProposerForecast, lm: LMForecast) -> str:
         else f"costs about {forecast.money:.2f}",
     ]
     return "; ".join(parts)
+
+
+def _piloted(pilot: Pilot) -> str:
+    usage = pilot.usage
+    second = f", {usage.retried:,} of them second attempts" if usage.retried else ""
+    before = usage.requests - pilot.sent
+    stored = f" ({before:,} were answered before)" if before > 0 else ""
+    failed = ", ".join(
+        f"{failure.count:,} {failure.reason.replace('_', ' ')}" for failure in usage.failures
+    )
+    parts = [
+        f"{pilot.groups:,} groups; {usage.requests:,} requests{second}{stored}",
+        f"{usage.prompt_tokens:,} prompt and {usage.completion_tokens:,} completion tokens",
+        *([f"without an answer: {failed}; the plan expects as large a share"] if failed else []),
+    ]
+    return "; ".join(parts)
+
+
+def _whole(forecast: ProposerForecast, lm: LMForecast) -> str:
+    whole = lm.whole
+    said = (
+        f"{whole.requests:,} requests; about {whole.prompt_tokens:,} prompt and "
+        f"{whole.completion_tokens:,} completion tokens, what is stored included"
+    )
+    return (
+        said if forecast.whole_money is None else f"{said}; costs about {forecast.whole_money:.2f}"
+    )

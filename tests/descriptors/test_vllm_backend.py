@@ -12,10 +12,26 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from descriptors.generation import Answer, ChatMessage, FailureReason, FinishReason, RequestFailure
+from descriptors.lm_forecast import CountedBy, forecast_lm
+from descriptors.lm_proposer import LMProposer
+from descriptors.proposer import GroupTexts
+from descriptors.proposer_factory import BackEnd, ProposerContext, ProposerSpec
+from descriptors.records import Group
+from descriptors.response_store import ResponseStore, response_key
 from descriptors.vllm_backend import VLLMGenerator, answer_of, prompt_tokens
 from descriptors.vllm_engine import VLLMSettings, engine_arguments
+from indexer.arrays import FloatArray
 from indexer.errors import InputError
 from tests.descriptors.lm_fixtures import chat_request, save_chat_model
+
+
+class NoEncoder:
+    """Stands where a context needs an encoder that nothing here asks."""
+
+    fingerprint = "none"
+
+    def encode(self, texts: list[str], *, progress: bool = False) -> FloatArray:
+        raise AssertionError("a text was to be embedded")
 
 
 def finished(reason: str | None, n_prompt: int = 7, n_completion: int = 3) -> Any:
@@ -141,6 +157,30 @@ def test_prompts_are_counted_without_an_engine(folder: Path) -> None:
     with pytest.raises(AssertionError, match="was to start"):
         list(generator.generate([chat_request("a")]))
     generator.close()
+
+
+@pytest.mark.usefixtures("vllm_installed")
+def test_a_plan_sees_stored_answers_without_an_engine(folder: Path, tmp_path: Path) -> None:
+    spec = ProposerSpec(BackEnd.VLLM, str(folder))
+    context = ProposerContext(NoEncoder(), responses=tmp_path / "store")
+    groups = [
+        GroupTexts(Group(id=str(n), source="test", rows=(n,)), (f"number {n} came late",))
+        for n in range(6)
+    ]
+    generator = VLLMGenerator.load(str(folder))
+    for request in LMProposer(generator).plan_requests(groups)[:2]:
+        answer = Answer(
+            text='{"descriptors": ["late parcel"]}',
+            finish=FinishReason.STOP,
+            prompt_tokens=generator.count_prompt_tokens([request])[0],
+            completion_tokens=9,
+        )
+        store = ResponseStore(tmp_path / "store")
+        store.write(response_key(generator.fingerprint, request), answer)
+    told = forecast_lm(spec, groups, context)
+    assert (told.requests, told.answered_from_store) == (4, 2)
+    assert told.completion_tokens == 4 * 9
+    assert told.counted_by is CountedBy.TOKENIZER
 
 
 @pytest.mark.usefixtures("vllm_installed")

@@ -58,8 +58,8 @@ def propose(folder: Path, *generators: Loaded) -> Any:
         proposers=tuple(LMProposer(generator) for generator in generators),
         progress=False,
         run=SimpleNamespace(path=folder),
-        _form_groups=lambda: SimpleNamespace(groups=(group,), too_small=0, chosen=(), tried=()),
-        _group_texts=lambda group: GroupTexts(group, ("The parcel came late.",)),
+        form_groups=lambda: SimpleNamespace(groups=(group,), too_small=0, chosen=(), tried=()),
+        group_texts=lambda group: GroupTexts(group, ("The parcel came late.",)),
     )
     return ProposalStage._propose(cast(ProposalStage, stage))
 

@@ -2,19 +2,21 @@
 
 import pytest
 
-from descriptors.lm_forecast import CountedBy, LMForecast
+from descriptors.lm_forecast import CountedBy, LMForecast, LMTotals
 from descriptors.lm_proposer import GenerationUsage, LMProposer
 from descriptors.openai_backend import OpenAIGenerator
 from descriptors.proposer import RejectionCount
 from indexer.errors import RunError
 from service.generation_usage import USAGE, read_usage, usage_result
 from service.plan_generation import Prices, ProposerForecast, money
+from service.plan_pilot import Pilot
 from service.terminal import new_console
-from service.terminal_generation import _asked, usage_table
+from service.terminal_generation import _asked, _piloted, usage_table
 
 FORECAST = LMForecast(
-    requests=50, answered_from_store=6, prompt_tokens=40_000, completion_tokens=1_300,
-    completion_tokens_at_most=8_000, counted_by=CountedBy.ESTIMATE,
+    requests=50, second_attempts=2, answered_from_store=6, prompt_tokens=40_000,
+    completion_tokens=1_300, completion_tokens_at_most=8_000, counted_by=CountedBy.ESTIMATE,
+    whole=LMTotals(requests=56, prompt_tokens=44_000, completion_tokens=1_450),
 )  # fmt: skip
 
 
@@ -28,9 +30,23 @@ def test_what_is_unknown_is_said_to_be() -> None:
         proposer="openai:m", groups=56, lm=FORECAST, minutes=None, money=None
     )
     said = _asked(forecast, FORECAST)
-    assert "50 requests (6 more are in the store)" in said
+    assert "50 requests (6 more are in the store), 2 of them second attempts" in said
     assert "time unknown" in said
     assert "cost unknown" in said
+
+
+def test_a_pilot_is_shown_with_its_failures() -> None:
+    usage = GenerationUsage(
+        requests=8, prompt_tokens=4_000, completion_tokens=150,
+        retried=1, failures=(RejectionCount("server_failed", 2),),
+    )  # fmt: skip
+    pilot = Pilot(groups=7, usage=usage, sent=5, wave=2, wave_seconds=3.0, start_seconds=1.0)
+    said = _piloted(pilot)
+    assert said.startswith("7 groups; 8 requests, 1 of them second attempts (3 were answered")
+    assert "without an answer: 2 server failed" in said
+    assert pilot.unanswered_share == 0.25
+    # Seven requests take four waves of two.
+    assert pilot.minutes(7) == pytest.approx((1.0 + 4 * 3.0) / 60)
 
 
 def test_usage_is_shown_with_failures(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,95 @@
+"""How fast this machine embeds, extracts and ranks, measured on a few real sentences."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from indexer.arrays import IntArray
+
+if TYPE_CHECKING:
+    from indexer.encoder import Encoder
+    from neurons.subject import SubjectModel
+    from service.settings import RunSettings
+
+_WARM_UP_SENTENCES = 4
+_FIRST_TRIAL = 16
+_SECOND_TRIAL = 112
+_QUICK_SECONDS = 0.5
+_RANKED_UNITS = 32
+_RANKED_SENTENCES = 4_096
+
+
+class _Sample:
+    """Texts as the extraction reads them."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._texts = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    def texts_at(self, rows: IntArray) -> list[str]:
+        return [self._texts[row] for row in rows]
+
+
+def encoding_seconds(encoder: Encoder, sample: Sequence[str]) -> float:
+    """Seconds a sentence."""
+    encoder.encode(sample[:_WARM_UP_SENTENCES])
+    chosen = _spread(sample, _FIRST_TRIAL + _SECOND_TRIAL)
+    first = _timed_encoding(encoder, chosen[:_FIRST_TRIAL])
+    if first * len(chosen[:_FIRST_TRIAL]) > _QUICK_SECONDS:
+        return first
+    return _timed_encoding(encoder, chosen)
+
+
+def _timed_encoding(encoder: Encoder, texts: Sequence[str]) -> float:
+    began = time.perf_counter()
+    encoder.encode(texts)
+    return (time.perf_counter() - began) / len(texts)
+
+
+def extraction_seconds(
+    subject: SubjectModel, sample: Sequence[str], settings: RunSettings, folder: Path
+) -> float:
+    """Seconds a sentence."""
+    _timed_extraction(subject, sample[:_WARM_UP_SENTENCES], settings, folder / "warm-up")
+    chosen = _spread(sample, _FIRST_TRIAL + _SECOND_TRIAL)
+    first = _timed_extraction(subject, chosen[:_FIRST_TRIAL], settings, folder / "first")
+    if first * len(chosen[:_FIRST_TRIAL]) > _QUICK_SECONDS:
+        return first
+    return _timed_extraction(subject, chosen, settings, folder / "second")
+
+
+def _timed_extraction(
+    subject: SubjectModel, texts: Sequence[str], settings: RunSettings, folder: Path
+) -> float:
+    from neurons.extraction import extract
+
+    began = time.perf_counter()
+    extract(subject, _Sample(texts), folder, settings.extraction, key="plan")
+    return (time.perf_counter() - began) / len(texts)
+
+
+def ranking_seconds(n_sentences: int) -> float:
+    """Seconds a neuron."""
+    from neurons.auroc import average_ranks
+
+    size = max(2, min(n_sentences, _RANKED_SENTENCES))
+    values = np.random.default_rng(0).standard_normal((size, _RANKED_UNITS), dtype=np.float32)
+    began = time.perf_counter()
+    average_ranks(values)
+    one = (time.perf_counter() - began) / _RANKED_UNITS
+    # Sorting takes time in proportion to n log n.
+    return one * (n_sentences * math.log(n_sentences)) / (size * math.log(size))
+
+
+def _spread(sample: Sequence[str], size: int) -> list[str]:
+    places = np.linspace(0, len(sample) - 1, min(size, len(sample))).astype(np.int64)
+    # Shuffled, so that a first part of it is spread as well.
+    return [sample[place] for place in np.random.default_rng(0).permutation(places)]
