@@ -30,7 +30,7 @@ class MembershipSettings(Record):
     a member; `false_discovery_rate` bounds the members expected under the null.
     """
 
-    support_quantile: float = Field(default=0.2, ge=0.0, lt=1.0)
+    support_quantile: float = Field(default=0.1, ge=0.0, lt=1.0)
     false_discovery_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
 
 

@@ -15,23 +15,25 @@ from training import sources
 from training.phrases import nearest_texts, sentences_by_phrase
 
 SHARES = {
-    "synset": 0.07,
+    "synset": 0.05,
     "hypernym": 0.13,
     "hypernym_words": 0.03,
-    "list": 0.03,
-    "labelled": 0.10,
-    "own": 0.46,
-    "phrase": 0.12,
-    "near": 0.06,
+    "list": 0.02,
+    "labelled": 0.06,
+    "own": 0.18,
+    "phrase": 0.08,
+    "near": 0.45,
 }
 """How often each kind of group is drawn."""
 
 _MOST_MEMBERS = 64
 _CONTRAST = 40
 _SEARCHED = 50_000
-_NEAR_PHRASES = 20_000
+_NEAR_PHRASES = 70_000
+_NEAR_SEARCHED = 150_000
 _NEAR = 24
-_NEAR_COSINE = 0.45
+_NEAR_COSINE = 0.42
+_NEAR_UNSAID = 0.5
 _WORDLESS = 0.25
 _CONTRASTLESS = 0.15
 _NOISY = 0.35
@@ -73,7 +75,8 @@ def build_groups(
     by_phrase = sentences_by_phrase([texts[place] for place in plain], nouns)
     for phrase, held in by_phrase.items():
         raw.append(("phrase", (phrase,), plain[held], False))
-    raw += _near_groups(sorted(by_phrase), texts, vectors, plain, generator)
+    phrases = sorted({*by_phrase, *nouns, *(text for text in texts if 1 <= text.count(" ") <= 2)})
+    raw += _near_groups(phrases, texts, vectors, plain, generator)
     searched = np.sort(generator.choice(plain, min(len(plain), _SEARCHED), False))
     near = _near_means(raw, vectors, searched)
     groups = []
@@ -116,16 +119,19 @@ def _near_groups(
 ) -> list[tuple[str, tuple[str, ...], IntArray, bool]]:
     position = {text: place for place, text in enumerate(texts)}
     queries = [(phrase, position[phrase]) for phrase in phrases if phrase in position]
-    distinct = sorted(dict(queries).items())
-    chosen = generator.choice(len(distinct), min(len(distinct), _NEAR_PHRASES), False)
-    queries = [distinct[place] for place in chosen]
-    searched = generator.choice(plain, min(len(plain), 2 * _SEARCHED), False)
+    chosen = generator.choice(len(queries), min(len(queries), _NEAR_PHRASES), False)
+    queries = [queries[place] for place in chosen]
+    searched = generator.choice(plain, min(len(plain), _NEAR_SEARCHED), False)
     cosines, nearest = nearest_texts(vectors[[p for _, p in queries]], vectors[searched], _NEAR)
     found: list[tuple[str, tuple[str, ...], IntArray, bool]] = []
     for (phrase, _), values, near in zip(queries, cosines, searched[nearest], strict=True):
         members = near[values >= _NEAR_COSINE]
+        if generator.random() < _NEAR_UNSAID:
+            # A name is often what none of its sentences says.
+            unsaid = [place for place in members if phrase.lower() not in texts[place].lower()]
+            members = np.array(unsaid, dtype=np.int64)
         if len(members) >= 3:
-            found.append(("near", (phrase,), members, False))
+            found.append(("near", (phrase.lower(),), members, False))
     return found
 
 

@@ -33,14 +33,11 @@ _MOST_TARGET_PIECES = 10
 class Schedule:
     """How training goes: steps, examples a step, and the learning rate's rise and fall.
 
-    After its rise the rate follows a cosine that would end at `rate_steps`; from `decay_from` on it
-    falls in a straight line to its end at the last of `kept_steps`. What is kept is the mean of the
-    averaged weights at `kept_steps`.
+    The rate falls to its end at the last of `kept_steps`. What is kept is the mean of the averaged
+    weights at `kept_steps`.
     """
 
-    kept_steps: tuple[int, ...] = (750, 1000)
-    rate_steps: int = 1500
-    decay_from: int = 600
+    kept_steps: tuple[int, ...] = (550, 700)
     batch: int = 160
     peak_rate: float = 1.5e-3
     warm_up: int = 150
@@ -49,18 +46,10 @@ class Schedule:
     averaging: float = 0.998
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step, at the end a fiftieth of the peak."""
+        """Linear warm-up, then a cosine down to a fiftieth of the peak."""
         if step < self.warm_up:
             return self.peak_rate * (step + 1) / self.warm_up
-        if step < self.decay_from:
-            return self._on_cosine(step)
-        last = max(self.kept_steps)
-        left = max(0.0, (last - step) / max(1, last - self.decay_from))
-        lowest = self.peak_rate / 50
-        return lowest + left * (self._on_cosine(self.decay_from) - lowest)
-
-    def _on_cosine(self, step: int) -> float:
-        done = min(1.0, (step - self.warm_up) / (self.rate_steps - self.warm_up))
+        done = min(1.0, (step - self.warm_up) / (max(self.kept_steps) - self.warm_up))
         return self.peak_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
