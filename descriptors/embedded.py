@@ -1,9 +1,9 @@
 """The embedded proposer: a small generative LM of our own that names groups, with no network.
 
-The generator writes several names for a group (beam search) and says how probable the phrases are
-that the group says more often than others; a generator this small writes words well that it has
-learned, but not words that are new to it. All are ranked by log probability, by how much the group
-says them, and by how much nearer their own embedding is to the group than to its contrast.
+The generator writes several names for a group (beam search). Beside them stand the phrases that the
+group says more often than others: a generator this small has no words for what is new to it. All
+are ranked by how near their embedding is to the group and not to its contrast, and by how much the
+group says them; the generator's own log probability told right names from wrong ones no better.
 """
 
 from __future__ import annotations
@@ -51,20 +51,19 @@ class EmbeddedRejection(StrEnum):
 class EmbeddedSettings(Record):
     """How groups are read and names ranked; cosines are between sentence embeddings.
 
-    `n_copied` phrases of a group are scored beside what the generator writes; 0 leaves its own
-    words alone. `group_weight` and `contrast_weight` are what a cosine of 1 adds to, and takes
-    from, a name's mean log probability, `lexical_weight` what the group's most telling phrase gets;
+    `n_copied` phrases of a group are ranked beside what the generator writes; 0 leaves its own
+    words alone. A name's score is its cosine to the group, less `contrast_weight` times that to the
+    contrast, plus `lexical_weight` times its weight among the group's phrases, 1 for the greatest;
     chosen on groups that took part in no training.
     """
 
     n_phrases: int = Field(default=5, ge=1)
     n_beams: int = Field(default=8, ge=2)
-    n_copied: int = Field(default=12, ge=0)
+    n_copied: int = Field(default=20, ge=0)
     n_sentences: int = Field(default=12, ge=1)
     n_contrast: int = Field(default=6, ge=1)
-    group_weight: float = Field(default=6.0, ge=0.0)
-    contrast_weight: float = Field(default=3.0, ge=0.0)
-    lexical_weight: float = Field(default=1.0, ge=0.0)
+    contrast_weight: float = Field(default=0.2, ge=0.0)
+    lexical_weight: float = Field(default=0.1, ge=0.0)
     maximum_similarity: float = Field(default=0.9, gt=0.0, le=1.0)
 
 
@@ -123,7 +122,7 @@ class EmbeddedProposer:
         read = [reader.read(group, vectors, self._generator.pieces) for group in readable]
         candidates = self._candidates(read, [shortlists[group.group.id] for group in readable])
         phrases = encode_distinct(
-            self._encoder, [phrase for each in candidates for phrase in each.scores]
+            self._encoder, [phrase for each in candidates for phrase in each.weights]
         )
         batches = {
             group.group.id: self._batch(group.group.id, own, named, phrases)
@@ -136,22 +135,13 @@ class EmbeddedProposer:
     def _candidates(
         self, read: Sequence[PrefixInput], shortlists: Sequence[Shortlist]
     ) -> list[_Candidates]:
-        """What the generator writes for each group, and what it makes of the group's phrases."""
+        """What the generator writes for each group, and the phrases that the group says."""
         from descriptors.embedded_generator import BeamSettings
 
         written = self._generator.generate(read, BeamSettings(n_beams=self._settings.n_beams))
-        found = [_usable(names) for names in written]
-        said = [
-            [text for text in own.texts if text not in each.scores and not phrase_problem(text)]
-            for own, each in zip(shortlists, found, strict=True)
+        return [
+            _Candidates.of(names, said) for names, said in zip(written, shortlists, strict=True)
         ]
-        for each, own, texts, scores in zip(
-            found, shortlists, said, self._generator.score(read, said), strict=True
-        ):
-            each.scores.update(zip(texts, scores.tolist(), strict=True))
-            weights = own.weights / own.weights.max(initial=0.0) if len(own.texts) else own.weights
-            each.lexical.update(zip(own.texts, weights.tolist(), strict=True))
-        return found
 
     def _batch(
         self,
@@ -178,15 +168,13 @@ class EmbeddedProposer:
         self, candidates: _Candidates, phrases: Mapping[str, FloatArray], read: PrefixInput
     ) -> list[str]:
         """The candidates, best first."""
-        texts = list(candidates.scores)
+        texts = list(candidates.weights)
         if not texts:
             return []
         settings = self._settings
         vectors = np.stack([phrases[text] for text in texts])
-        lexical = np.array([candidates.lexical.get(text, 0.0) for text in texts])
-        scores = np.array(list(candidates.scores.values()))
-        scores += settings.lexical_weight * lexical
-        scores += settings.group_weight * (vectors @ _unit(read.mean))
+        scores = vectors @ _unit(read.mean)
+        scores += settings.lexical_weight * np.array(list(candidates.weights.values()), np.float32)
         if len(read.contrast):
             scores -= settings.contrast_weight * (vectors @ _unit(read.contrast.mean(axis=0)))
         return [texts[place] for place in np.argsort(-scores, kind="stable")]
@@ -197,29 +185,32 @@ class _Candidates:
     """Names of one group.
 
     Attributes:
-        scores: mean log probability of each.
-        lexical: for phrases that the group says, their weight as a share of the greatest.
-        rejected: how many of what was written is no descriptor, by reason.
+        weights: for each what it weighs among the phrases that the group says, 1 for the greatest
+            and 0 for what is only written; written ones first, the most probable before others.
+        rejected: how many of what was written or said is no descriptor, by reason.
     """
 
-    scores: dict[str, float]
-    lexical: dict[str, float]
+    weights: dict[str, float]
     rejected: Counter[str]
 
-
-def _usable(written: GeneratedNames) -> _Candidates:
-    """The written names that may be descriptors."""
-    found = _Candidates({}, {}, Counter())
-    for name, score in zip(written.names, written.scores.tolist(), strict=True):
-        phrase = normalise_phrase(name)
-        problem = phrase_problem(phrase)
-        if problem is not None:
-            found.rejected[problem] += 1
-        elif phrase in found.scores:
-            found.rejected[EmbeddedRejection.NEAR_DUPLICATE] += 1
-        else:
-            found.scores[phrase] = score
-    return found
+    @classmethod
+    def of(cls, written: GeneratedNames, said: Shortlist) -> _Candidates:
+        weights: dict[str, float] = {}
+        rejected: Counter[str] = Counter()
+        for phrase in map(normalise_phrase, written.names):
+            problem = phrase_problem(phrase)
+            if problem is not None:
+                rejected[problem] += 1
+            elif phrase in weights:
+                rejected[EmbeddedRejection.NEAR_DUPLICATE] += 1
+            else:
+                weights[phrase] = 0.0
+        for phrase, weight in zip(said.texts, said.weights.tolist(), strict=True):
+            if (problem := phrase_problem(phrase)) is None:
+                weights[phrase] = weight / float(said.weights.max())
+            else:
+                rejected[problem] += 1
+        return cls(weights, rejected)
 
 
 def _unit(vector: FloatArray) -> FloatArray:

@@ -40,12 +40,7 @@ WEIGHTS = Path(__file__).with_name("embedded_weights")
 WEIGHTS_FILE = "model.safetensors"
 SHAPE_FILE = "shape.json"
 
-MAXIMUM_TOKENS = 8
-"""Word pieces of a name at most."""
-
 _BATCH = 32
-_SCORED_BATCH = 8
-"""Groups whose given names are scored at once; bounds the memory of the logits."""
 
 _START_ROW = 1
 """An unused token of the vocabulary; its word vector becomes what the decoder starts from."""
@@ -55,7 +50,7 @@ class BeamSettings(Record):
     """How names are searched: width of the beam, and tokens at most (word pieces)."""
 
     n_beams: int = 10
-    maximum_tokens: int = MAXIMUM_TOKENS
+    maximum_tokens: int = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,53 +115,6 @@ class EmbeddedGenerator:
             found += self._window(list(inputs[start : start + _BATCH]), beam)
         return found
 
-    def score(
-        self, inputs: Sequence[PrefixInput], names: Sequence[Sequence[str]]
-    ) -> list[DoubleArray]:
-        """Mean log probability per token that each group gives each of its names, ended.
-
-        As `generate` scores what it writes: of a name's first `MAXIMUM_TOKENS` tokens.
-
-        Args:
-            inputs: the groups.
-            names: some for each group, maybe none.
-        """
-        found = [np.zeros(len(own)) for own in names]
-        asked = [row for row, own in enumerate(names) if own]
-        for start in range(0, len(asked), _SCORED_BATCH):
-            rows = asked[start : start + _SCORED_BATCH]
-            scores = self._scores([inputs[row] for row in rows], [names[row] for row in rows])
-            for row, own in zip(rows, scores, strict=True):
-                found[row] = own
-        return found
-
-    @torch.inference_mode()
-    def _scores(self, inputs: list[PrefixInput], names: list[Sequence[str]]) -> list[DoubleArray]:
-        ids = [[*self.pieces(name)[:MAXIMUM_TOKENS], END_TOKEN] for own in names for name in own]
-        targets = torch.nn.utils.rnn.pad_sequence([torch.tensor(each) for each in ids], True)
-        counts = torch.tensor([len(own) for own in names])
-        batch = build_batch(inputs, self.model.shape, START_TOKEN)
-        decoder: Any = self.model.decoder
-        cache = self._read_prefixes(batch)
-        group_of = torch.arange(len(inputs)).repeat_interleave(counts)
-        cache.batch_select_indices(group_of)
-        read = torch.cat([torch.full((len(ids), 1), _START_ROW), targets[:, :-1]], dim=1)
-        given = targets != 0
-        read_mask = torch.cat([torch.ones(len(ids), 1), given[:, :-1]], dim=1).long()
-        mask = torch.cat([batch.mask[group_of, :-1], read_mask], dim=1)
-        hidden = decoder.model(
-            input_ids=read,
-            attention_mask=mask,
-            position_ids=(mask.cumsum(dim=1) - 1)[:, -read.shape[1] :].clamp(min=0),
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
-        logits = decoder.lm_head(hidden[given])
-        chosen = logits.gather(1, targets[given].unsqueeze(1)).squeeze(1) - logits.logsumexp(dim=1)
-        lengths = [len(each) for each in ids]
-        means = torch.stack([own.mean() for own in torch.split(chosen, lengths)])
-        return [own.numpy().astype(np.float64) for own in torch.split(means, counts.tolist())]
-
     @torch.inference_mode()
     def _window(self, inputs: list[PrefixInput], beam: BeamSettings) -> list[GeneratedNames]:
         batch = build_batch(inputs, self.model.shape, START_TOKEN)
@@ -176,7 +124,7 @@ class EmbeddedGenerator:
         generated = decoder.generate(
             input_ids=read,
             attention_mask=batch.mask,
-            past_key_values=self._repeated_prefixes(batch, beam.n_beams),
+            past_key_values=self._read_prefixes(batch, beam.n_beams),
             do_sample=False,
             num_beams=beam.n_beams,
             num_return_sequences=beam.n_beams,
@@ -199,14 +147,11 @@ class EmbeddedGenerator:
             for start in range(0, len(texts), width)
         ]
 
-    def _repeated_prefixes(self, batch: PrefixBatch, n_beams: int) -> Cache:
-        """Prefixes read once for each group: `generate` alone would read them for each beam."""
-        cache = self._read_prefixes(batch)
-        cache.batch_repeat_interleave(n_beams)
-        return cache
+    def _read_prefixes(self, batch: PrefixBatch, n_beams: int) -> Cache:
+        """The decoder's state after all but the last prefix position, repeated for the beams.
 
-    def _read_prefixes(self, batch: PrefixBatch) -> Cache:
-        """The decoder's state after all but the last prefix position."""
+        Read once for each group: `generate` alone would read it once for each beam.
+        """
         from transformers.cache_utils import DynamicCache
 
         decoder: Any = self.model.decoder
@@ -219,6 +164,7 @@ class EmbeddedGenerator:
             past_key_values=cache,
             use_cache=True,
         )
+        cache.batch_repeat_interleave(n_beams)
         return cache
 
     @cached_property

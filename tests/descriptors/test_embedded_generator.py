@@ -13,7 +13,6 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from descriptors.embedded_generator import (
-    MAXIMUM_TOKENS,
     SHAPE_FILE,
     WEIGHTS,
     WEIGHTS_FILE,
@@ -318,41 +317,3 @@ def test_the_shipped_weights_are_small_and_half_precision() -> None:
     path = WEIGHTS / WEIGHTS_FILE
     assert path.stat().st_size <= 40_000_000
     assert {weight.dtype for weight in load_file(path).values()} == {torch.float16}
-
-
-def test_given_names_are_scored_as_training_would(generator: EmbeddedGenerator) -> None:
-    names = [["visa", "lost luggage"], ["weather forecast"], [], ["x", "ticket price", "y"], ["a"]]
-    scores = generator.score(GROUPS * 4, names * 4)
-    assert [len(own) for own in scores] == [len(own) for own in names] * 4
-    for read, own, found in zip(GROUPS * 4, names * 4, scores, strict=True):
-        np.testing.assert_allclose(found, [scored(generator, read, n) for n in own], atol=1e-5)
-    assert generator.score([], []) == []
-
-
-def scored(generator: EmbeddedGenerator, read: PrefixInput, name: str) -> float:
-    """One name by the training pass: nothing cached, nothing padded."""
-    ids = torch.tensor([[*generator.pieces(name), END_TOKEN]])
-    batch = build_batch([read], generator.model.shape, START_TOKEN)
-    with torch.inference_mode():
-        likely = generator.model(batch, ids).log_softmax(dim=1)
-    return float(likely[torch.arange(ids.shape[1]), ids[0]].mean())
-
-
-def test_a_written_name_has_the_score_it_was_written_with() -> None:
-    generator = EmbeddedGenerator.load()
-    written = generator.generate(GROUPS, BeamSettings(n_beams=4))
-    names = [
-        [n for n in each.names if len(generator.pieces(n)) < MAXIMUM_TOKENS] for each in written
-    ]
-    assert any(names), "every name was cut at its greatest length"
-    for each, own, found in zip(written, names, generator.score(GROUPS, names), strict=True):
-        expected = dict(zip(each.names, each.scores, strict=True))
-        np.testing.assert_allclose(found, [expected[name] for name in own], atol=1e-5)
-
-
-def test_names_longer_than_any_it_writes_are_scored_by_their_beginning(
-    generator: EmbeddedGenerator,
-) -> None:
-    longest = "one two three four five six seven eight"
-    short, cut = generator.score(GROUPS[:1], [[longest, f"{longest} nine ten"]])[0]
-    assert short == pytest.approx(cut)
