@@ -22,7 +22,8 @@ from descriptors.proposer import (
     phrase_problem,
 )
 from descriptors.records import Group
-from indexer.arrays import DoubleArray, FloatArray
+from descriptors.shortlist import shortlists_of
+from indexer.arrays import FloatArray
 from indexer.encoder import SentenceEncoder
 
 PASSWORD = [
@@ -80,8 +81,6 @@ class Scripted:
     names: dict[str, float]
     fingerprint: str = "scripted"
     read: list[PrefixInput] = field(default_factory=list)
-    copied: dict[str, float] = field(default_factory=dict)
-    scored: list[list[str]] = field(default_factory=list)
 
     def pieces(self, word: str) -> list[int]:
         return [ord(letter) for letter in word]
@@ -91,12 +90,6 @@ class Scripted:
         ordered = sorted(self.names, key=lambda name: -self.names[name])
         scores = np.array([self.names[name] for name in ordered])
         return [GeneratedNames(tuple(ordered), scores) for _ in inputs]
-
-    def score(
-        self, inputs: Sequence[PrefixInput], names: Sequence[Sequence[str]]
-    ) -> list[DoubleArray]:
-        self.scored += [list(own) for own in names]
-        return [np.array([self.copied[name] for name in own]) for own in names]
 
 
 class PlaneEncoder:
@@ -151,52 +144,47 @@ def test_every_generated_name_is_proposed_or_counted() -> None:
     assert [(p.proposer, p.group) for p in batch.proposals] == [("embedded", "g")] * 2
 
 
-def test_names_are_ranked_by_probability_closeness_and_contrast_by_hand() -> None:
-    names = {"likely": -1.0, "near": -2.0, "contrast": -1.1}
-    encoder = PlaneEncoder(likely=90.0, near=0.0, contrast=60.0, other=60.0)
+def test_names_are_ranked_by_closeness_and_contrast_by_hand() -> None:
+    # Cosines to the group 0.71 and 0.5; to the contrast 0.71 and -0.87.
+    encoder = PlaneEncoder(shared=45.0, away=-60.0, other=90.0)
     groups = [group("g", ["sentence"], ["other"])]
-    # Cosines to the group 0, 1 and 0.5; to the contrast 0.866, 0.5 and 1.
-    expected = {
-        (0.0, 0.0): ["likely", "contrast", "near"],
-        (2.0, 0.0): ["near", "contrast", "likely"],
-        (0.0, 4.0): ["near", "likely", "contrast"],
-        (0.5, 0.0): ["contrast", "likely", "near"],
-    }
-    for (group_weight, contrast_weight), order in expected.items():
+    for contrast_weight, order in {
+        0.0: ["shared", "away"],
+        0.1: ["shared", "away"],
+        0.2: ["away", "shared"],
+    }.items():
         _, proposer = scripted(
-            names, encoder, group_weight=group_weight, contrast_weight=contrast_weight
+            {"shared": -1.0, "away": -2.0}, encoder, contrast_weight=contrast_weight
         )
         (batch,) = proposer.propose(groups)
         assert phrases(batch) == order
 
 
-def test_phrases_of_the_group_are_ranked_among_what_is_written_by_hand() -> None:
-    texts = ["lost card", "my lost card", "lost card again"]
-    encoder = PlaneEncoder(**{"theft": 30.0, "lost card": 60.0, "lost": 80.0, "card": 90.0})
-    generator, proposer = scripted(
-        {"theft": -1.0, "Lost card": -2.0},
-        encoder,
-        n_copied=3,
-        group_weight=0.0,
-        lexical_weight=2.0,
-        maximum_similarity=1.0,
-    )
-    generator.copied = {"lost": -3.5, "card": -4.0}
-    (batch,) = proposer.propose([group("g", texts)])
-    # "card" and "lost" never stand apart: both are fragments of "lost card", which was written.
-    assert generator.scored == [[]]
-    assert phrases(batch) == ["lost card", "theft"]
-    (batch,) = proposer.propose([group("g", [*texts, "a card", "the card", "cards"])])
-    # Now "card" is said most and gets 2 - 4; "lost card" less than 2 - 2.
-    assert generator.scored[1:] == [["card"]]
-    assert set(phrases(batch)) == {"theft", "lost card", "card"}
-    assert phrases(batch)[-1] == "card"
+def test_among_names_as_near_the_more_probable_comes_first() -> None:
+    for names in ({"fee": -1.0, "bill": -2.0}, {"fee": -2.0, "bill": -1.0}):
+        _, proposer = scripted(names, PlaneEncoder(fee=30.0, bill=-30.0))
+        (batch,) = proposer.propose([group("g", ["sentence"])])
+        assert phrases(batch) == sorted(names, key=lambda name: -names[name])
 
 
-def test_without_copies_no_phrase_is_scored() -> None:
-    generator, proposer = scripted({"theft": -1.0}, PlaneEncoder(theft=0.0))
+def test_phrases_of_the_group_are_ranked_beside_what_is_written_by_hand() -> None:
+    texts = ["one lost card", "my lost card", "lost card again", "a card", "the card", "his card"]
+    encoder = PlaneEncoder(**{"theft": 30.0, "lost card": 65.0, "card": -50.0})
+    # Cosines 0.87, 0.42 and 0.64; "card", said most, weighs most.
+    for lexical_weight, order in {
+        0.0: ["theft", "card", "lost card"],
+        0.4: ["card", "theft", "lost card"],
+    }.items():
+        _, proposer = scripted(
+            {"Lost card": -1.0, "theft": -2.0}, encoder, n_copied=1, lexical_weight=lexical_weight
+        )
+        (batch,) = proposer.propose([group("g", texts)])
+        assert phrases(batch) == order
+
+
+def test_without_copies_only_what_is_written_is_proposed() -> None:
+    _, proposer = scripted({"theft": -1.0}, PlaneEncoder(theft=0.0))
     (batch,) = proposer.propose([group("g", ["lost card", "my lost card", "the lost card"])])
-    assert generator.scored == [[]]
     assert phrases(batch) == ["theft"]
 
 
@@ -248,20 +236,12 @@ class Counting:
     def __init__(self, generator: EmbeddedGenerator) -> None:
         self._generator = generator
         self.fingerprint, self.pieces = generator.fingerprint, generator.pieces
-        self.given: list[int] = []
+        self.given: list[list[str]] = []
 
     def generate(self, inputs: Sequence[PrefixInput], beam: BeamSettings) -> list[GeneratedNames]:
         found = self._generator.generate(inputs, beam)
-        self.given += [len(each.names) for each in found]
+        self.given += [list(each.names) for each in found]
         return found
-
-    def score(
-        self, inputs: Sequence[PrefixInput], names: Sequence[Sequence[str]]
-    ) -> list[DoubleArray]:
-        first = len(self.given) - len(names)
-        for place, own in enumerate(names, start=first):
-            self.given[place] += len(own)
-        return self._generator.score(inputs, names)
 
 
 def test_one_batch_per_group_in_order_and_all_names_counted(
@@ -282,8 +262,11 @@ def test_one_batch_per_group_in_order_and_all_names_counted(
     assert batches[1] == ProposalBatch("nothing", (), batches[1].rejected)
     assert rejected(batches[1]) == {EmbeddedRejection.NO_TEXT: 1}
     named = [batch for batch in batches if batch.group != "nothing"]
+    said = {each.group.id: own for each, own in zip(groups, shortlists_of(groups, 20), strict=True)}
     for batch, given in zip(named, counting.given, strict=True):
-        assert len(batch.proposals) + sum(rejected(batch).values()) == given
+        twice = {normalise_phrase(name) for name in given} & set(said[batch.group].texts)
+        counted = len(given) + len(said[batch.group].texts) - len(twice)
+        assert len(batch.proposals) + sum(rejected(batch).values()) == counted
         assert len(batch.proposals) <= 5
         assert {(p.proposer, p.group) for p in batch.proposals} <= {("embedded", batch.group)}
         for phrase in phrases(batch):
