@@ -29,8 +29,9 @@ FACETS = {
     "sentiment_sentences": ("sentiment", "domain"),
 }
 OPTIONS = {
-    "news_topics41": ("--limit", "15000"),
-    "device_reviews": ("--segment", "none", "--limit", "10000"),
+    "dbpedia14": ("--limit", "5000"),
+    "news_topics41": ("--limit", "8000"),
+    "device_reviews": ("--segment", "none", "--limit", "5000"),
     "goemotions": ("--limit", "15000"),
 }
 """What differs from the defaults: very large sets are cut; a review's labels are of the whole."""
