@@ -68,7 +68,7 @@ class EmbeddedSettings(Record):
 
 
 class EmbeddedProposer:
-    """Proposes names that the embedded generator writes."""
+    """Proposes names that the embedded generator writes, and phrases of the group beside them."""
 
     name = "embedded"
 
