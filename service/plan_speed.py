@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,40 +41,38 @@ class _Sample:
 
 def encoding_seconds(encoder: Encoder, sample: Sequence[str]) -> float:
     """Seconds a sentence."""
-    encoder.encode(sample[:_WARM_UP_SENTENCES])
-    chosen = _spread(sample, _FIRST_TRIAL + _SECOND_TRIAL)
-    first = _timed_encoding(encoder, chosen[:_FIRST_TRIAL])
-    if first * len(chosen[:_FIRST_TRIAL]) > _QUICK_SECONDS:
-        return first
-    return _timed_encoding(encoder, chosen)
-
-
-def _timed_encoding(encoder: Encoder, texts: Sequence[str]) -> float:
-    began = time.perf_counter()
-    encoder.encode(texts)
-    return (time.perf_counter() - began) / len(texts)
+    return _seconds_each(encoder.encode, sample)
 
 
 def extraction_seconds(
     subject: SubjectModel, sample: Sequence[str], settings: RunSettings, folder: Path
 ) -> float:
     """Seconds a sentence."""
-    _timed_extraction(subject, sample[:_WARM_UP_SENTENCES], settings, folder / "warm-up")
-    chosen = _spread(sample, _FIRST_TRIAL + _SECOND_TRIAL)
-    first = _timed_extraction(subject, chosen[:_FIRST_TRIAL], settings, folder / "first")
-    if first * len(chosen[:_FIRST_TRIAL]) > _QUICK_SECONDS:
-        return first
-    return _timed_extraction(subject, chosen, settings, folder / "second")
-
-
-def _timed_extraction(
-    subject: SubjectModel, texts: Sequence[str], settings: RunSettings, folder: Path
-) -> float:
     from neurons.extraction import extract
 
-    began = time.perf_counter()
-    extract(subject, _Sample(texts), folder, settings.extraction, key="plan")
-    return (time.perf_counter() - began) / len(texts)
+    def work(texts: Sequence[str]) -> None:
+        # A folder of its own: extraction goes on from what it finds in one.
+        place = Path(tempfile.mkdtemp(dir=folder))
+        extract(subject, _Sample(texts), place, settings.extraction, key="plan")
+
+    return _seconds_each(work, sample)
+
+
+def _seconds_each(work: Callable[[Sequence[str]], object], sample: Sequence[str]) -> float:
+    """Seconds a sentence that `work` takes, after a warm-up; of few sentences where it is slow."""
+
+    def timed(texts: Sequence[str]) -> float:
+        began = time.perf_counter()
+        work(texts)
+        return time.perf_counter() - began
+
+    work(sample[:_WARM_UP_SENTENCES])
+    chosen = _spread(sample, _FIRST_TRIAL + _SECOND_TRIAL)
+    few = chosen[:_FIRST_TRIAL]
+    first = timed(few)
+    if first > _QUICK_SECONDS:
+        return first / len(few)
+    return timed(chosen) / len(chosen)
 
 
 def ranking_seconds(n_sentences: int) -> float:
