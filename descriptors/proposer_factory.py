@@ -14,7 +14,8 @@ from typing import Literal, Self
 
 from descriptors.generation import TextGenerator
 from descriptors.generation_settings import GenerationSettings
-from descriptors.proposer import PhraseEncoder, Proposer
+from descriptors.proposer import Proposer
+from indexer.encoder import Encoder
 from indexer.errors import InputError
 
 
@@ -56,7 +57,7 @@ class ProposerContext:
     the answers of LMs, if any.
     """
 
-    encoder: PhraseEncoder
+    encoder: Encoder
     generation: GenerationSettings = field(default_factory=GenerationSettings)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     responses: Path | None = None
@@ -120,15 +121,13 @@ def create_proposer(written: str, context: ProposerContext) -> Proposer:
     )
 
 
-def _bundled_encoder(context: ProposerContext) -> PhraseEncoder:
+def _bundled_encoder(context: ProposerContext) -> Encoder:
     """The encoder whose embeddings the embedded generator reads, whatever that of the run is."""
     from indexer.bundled import BUNDLED
     from indexer.encoder import SentenceEncoder
 
     own = context.encoder
-    if isinstance(own, SentenceEncoder) and own.name == BUNDLED:
-        return own
-    return SentenceEncoder.load(BUNDLED, "cpu")
+    return own if own.name == BUNDLED else SentenceEncoder.load(BUNDLED, "cpu")
 
 
 def embedded_weights() -> Path:

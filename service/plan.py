@@ -145,6 +145,7 @@ def _aside(
     from descriptors.ingest import ingest
     from descriptors.proposer_factory import RESPONSES, BackEnd, ProposerContext, ProposerSpec
     from indexer.encoder import SentenceEncoder
+    from indexer.remembering import RememberingEncoder
     from neurons.subject import SubjectModel, choose_device
 
     report = ingest(settings.corpus, folder / "corpus.parquet", settings.reading)
@@ -155,8 +156,10 @@ def _aside(
     specs = [ProposerSpec.parse(written) for written in settings.proposers]
     # No one plans for keyphrases alone, and forming groups takes a while.
     if any(spec.back_end is not BackEnd.KEYPHRASE for spec in specs):
-        context = ProposerContext(encoder, settings.generation, settings.device, out / RESPONSES)
-        groups = planned_groups(corpus, encoder, settings, progress=progress)
+        remembering = RememberingEncoder(encoder)
+        responses = out / RESPONSES
+        context = ProposerContext(remembering, settings.generation, settings.device, responses)
+        groups = planned_groups(corpus, remembering, settings, progress=progress)
         proposers = tuple(
             forecast_proposer(written, groups, context, prices) for written in settings.proposers
         )
@@ -167,7 +170,7 @@ def _prepared(stages: ReportStage, pilot: int | None, prices: Prices) -> _Found:
     """What is found once all is done that comes before proposers are asked."""
     from descriptors.corpus import IngestReport
 
-    groups = [stages.group_texts(group) for group in stages.form_groups().groups]
+    groups = stages.group_texts(stages.form_groups().groups)
     return _Found(
         report=IngestReport.model_validate(stages.run.stages()["corpus"].result),
         corpus=stages.corpus,

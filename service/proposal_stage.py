@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing, nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from descriptors.groups import Grouping
     from descriptors.proposer import GroupTexts, Proposer
     from descriptors.proposer_factory import ProposerContext
+    from indexer.remembering import RememberingEncoder
 
 GROUPS = "proposals/groups.jsonl"
 PROPOSALS = "proposals/proposals.jsonl"
@@ -47,11 +49,18 @@ class ProposalStage(ExtractionStage):
         from descriptors.proposer_factory import RESPONSES, ProposerContext
 
         return ProposerContext(
-            encoder=self.encoder,
+            encoder=self.known_texts,
             generation=self.settings.generation,
             device=self.settings.device,
             responses=self.run.path / RESPONSES,
         )
+
+    @cached_property
+    def known_texts(self) -> RememberingEncoder:
+        """The encoder as proposers get it, which has the vectors of the groups' sentences."""
+        from indexer.remembering import RememberingEncoder
+
+        return RememberingEncoder(self.encoder)
 
     @property
     def groups_need_neurons(self) -> bool:
@@ -79,7 +88,7 @@ class ProposalStage(ExtractionStage):
         from service.generation_usage import USAGE, usage_result
 
         grouping = self.form_groups()
-        texts = [self.group_texts(group) for group in grouping.groups]
+        texts = self.group_texts(grouping.groups)
         proposals: list[Proposal] = []
         rejected: Counter[str] = Counter()
         for proposer in self.proposers:
@@ -117,15 +126,23 @@ class ProposalStage(ExtractionStage):
             self.settings.seed,
         )
 
-    def group_texts(self, group: Group) -> GroupTexts:
-        """What proposers may read of a group."""
+    def group_texts(self, groups: Sequence[Group]) -> list[GroupTexts]:
+        """What proposers may read of each group, whose vectors they need not compute again."""
         from descriptors.proposer import TEXTS_PER_GROUP, GroupTexts
 
-        return GroupTexts(
-            group=group,
-            texts=tuple(self.corpus.texts_at(group.rows[:TEXTS_PER_GROUP])),
-            contrast_texts=tuple(self.corpus.texts_at(group.contrast_rows)),
-        )
+        found = [
+            GroupTexts(
+                group=group,
+                texts=tuple(self.corpus.texts_at(group.rows[:TEXTS_PER_GROUP])),
+                contrast_texts=tuple(self.corpus.texts_at(group.contrast_rows)),
+            )
+            for group in groups
+        ]
+        read = {row for g in groups for row in (*g.rows[:TEXTS_PER_GROUP], *g.contrast_rows)}
+        rows = np.array(sorted(read), dtype=np.int64)
+        embeddings = np.load(self.run.path / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
+        self.known_texts.remember(self.corpus.texts_at(rows), embeddings[rows])
+        return found
 
     def _views(self) -> list[WeightedView]:
         """What sentences are grouped by."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +32,15 @@ from indexer.errors import InputError
 class OneDirection:
     """Every text has the same vector; enough to build a proposer."""
 
+    name: str = "one direction"
     fingerprint: str = "one direction"
+    dimension: int = 1
 
-    def encode(self, texts: list[str], *, progress: bool = False) -> FloatArray:
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
         return np.ones((len(texts), 1), dtype=np.float32)
+
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        return 0
 
 
 CONTEXT = ProposerContext(OneDirection())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -28,10 +29,13 @@ from tests.descriptors.lm_fixtures import chat_request, save_chat_model
 class NoEncoder:
     """Stands where a context needs an encoder that nothing here asks."""
 
-    fingerprint = "none"
+    name, fingerprint, dimension = "none", "none", 1
 
-    def encode(self, texts: list[str], *, progress: bool = False) -> FloatArray:
+    def encode(self, texts: Sequence[str], *, progress: bool = False) -> FloatArray:
         raise AssertionError("a text was to be embedded")
+
+    def count_truncated(self, texts: Sequence[str]) -> int:
+        raise AssertionError("texts were to be counted")
 
 
 def finished(reason: str | None, n_prompt: int = 7, n_completion: int = 3) -> Any:
