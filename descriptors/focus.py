@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from pydantic import Field
 
-from descriptors.groups import SentenceView
 from descriptors.proposer import PhraseEncoder
 from descriptors.salience import content_words
+from descriptors.views import SentenceView
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import InputError
 from indexer.records import Record

@@ -21,13 +21,15 @@ class Split(StrEnum):
 class Group(Record):
     """Sentences that seem to share something, with contrast sentences from nearby groups.
 
-    `source` is provenance, for example `embedding_clusters:150`, `neurons` or `user`.
+    `source` is provenance, for example `embedding_clusters:150`, `neurons` or `user`. `stability`
+    tells how alike it is found by other clusterings, from 0 to 1, where that was judged.
     """
 
     id: str
     source: str
     rows: tuple[int, ...]
     contrast_rows: tuple[int, ...] = ()
+    stability: float | None = None
 
 
 class Proposal(Record):

@@ -24,7 +24,7 @@ from service.plan_pilot import ask_pilot, at_once, check_pilot
 
 if TYPE_CHECKING:
     from descriptors.corpus import Corpus, IngestReport
-    from descriptors.groups import GroupingSettings
+    from descriptors.grouping_settings import GroupingSettings
     from descriptors.proposer import GroupTexts
     from indexer.encoder import SentenceEncoder
     from neurons.subject import SubjectModel
@@ -254,9 +254,9 @@ def _minutes(
 
 def groups_at_most(n_discover: int, settings: GroupingSettings) -> int:
     """A bound on the groups that `form_groups` can form of so many discover sentences."""
-    usable = min(n_discover, settings.maximum_sentences)
-    finest = min(settings.maximum_groups, usable // settings.mean_group)
-    return max(finest + finest // 2, finest + settings.minimum_groups)
+    most_sentences = min(n_discover, settings.maximum_sentences)
+    most = max(settings.maximum_groups, settings.minimum_groups)
+    return min(most, most_sentences)
 
 
 def free_bytes(path: Path) -> int:

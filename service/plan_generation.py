@@ -69,8 +69,9 @@ def planned_groups(
     Raises:
         InputError: the corpus is too small for groups.
     """
-    from descriptors.groups import WeightedView, form_groups, subsample
+    from descriptors.groups import form_groups, subsample
     from descriptors.proposer import TEXTS_PER_GROUP, GroupTexts
+    from descriptors.views import Space, WeightedView
     from indexer.whitening import Whitening
 
     grouping, seed = settings.grouping, settings.seed
@@ -82,8 +83,8 @@ def planned_groups(
     own, held_out = places[: len(discover)], places[len(discover) :]
     space = Whitening.fit(embeddings, own, grouping.n_components, grouping.whitening_power)
     vectors = _halved(space.apply(embeddings))
-    view = WeightedView("embedding", vectors.__getitem__)
-    formed = form_groups([view], own, held_out, grouping, seed)
+    by_text = Space((WeightedView("embedding", vectors.__getitem__),))
+    formed = form_groups([by_text], own, held_out, grouping, seed)
     return tuple(
         GroupTexts(
             group=group,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from descriptors.groups import SentenceView, WeightedView
 from descriptors.records import Group, Proposal, Split
+from descriptors.views import SentenceView, Space, WeightedView
 from indexer.arrays import IntArray
 from service.extraction_stage import ExtractionStage
 from service.index_stages import EMBEDDINGS
@@ -103,7 +103,8 @@ class ProposalStage(ExtractionStage):
         return {
             "groups": len(grouping.groups),
             "groups_too_small": grouping.too_small,
-            "chosen_granularities": grouping.chosen,
+            "share_in_a_group": grouping.covered,
+            "chosen_granularities": [each.model_dump() for each in grouping.chosen],
             "tried_granularities": [each.model_dump() for each in grouping.tried],
             "proposals": len(proposals),
             "rejected_by_proposers": dict(sorted(rejected.items())),
@@ -119,7 +120,7 @@ class ProposalStage(ExtractionStage):
         from descriptors.groups import form_groups
 
         return form_groups(
-            self._views(),
+            self._spaces(),
             self.rows(Split.DISCOVER),
             self.rows(Split.VALIDATION),
             self.settings.grouping,
@@ -144,18 +145,25 @@ class ProposalStage(ExtractionStage):
         self.known_texts.remember(self.corpus.texts_at(rows), embeddings[rows])
         return found
 
-    def _views(self) -> list[WeightedView]:
-        """What sentences are grouped by."""
+    def _spaces(self) -> list[Space]:
+        """What sentences are grouped by; with neurons also by their text alone."""
         grouping = self.settings.grouping
-        views = []
-        if "embeddings" in self.settings.group_sources:
-            views.append(WeightedView("embedding", lambda rows: self.vectors[rows]))
+        text = (
+            [WeightedView("embedding", lambda rows: self.vectors[rows])]
+            if "embeddings" in self.settings.group_sources
+            else []
+        )
+        focus = (
+            [WeightedView("focus", self._focus_view(), grouping.focus_weight)]
+            if self.settings.generation.prompts.focus
+            else []
+        )
+        spaces = [Space((*text, *focus))] if text else []
         if self.groups_need_neurons:
             # Alone, the weight changes nothing: vectors are scaled to length 1.
-            views.append(WeightedView("neuron", self._activation_view(), grouping.neurons_weight))
-        if self.settings.generation.prompts.focus:
-            views.append(WeightedView("focus", self._focus_view(), grouping.focus_weight))
-        return views
+            neuron = WeightedView("neuron", self._activation_view(), grouping.neurons_weight)
+            spaces.append(Space((*text, neuron, *focus)))
+        return spaces
 
     def _activation_view(self) -> SentenceView:
         from neurons.activation_view import activation_view

@@ -10,7 +10,7 @@ from descriptors.budget import Budget
 from descriptors.corpus import CorpusSettings
 from descriptors.curation import CurationSettings
 from descriptors.generation_settings import GenerationSettings
-from descriptors.groups import GroupingSettings
+from descriptors.grouping_settings import GroupingSettings
 from descriptors.membership import MembershipSettings
 from indexer.records import Record
 from neurons.extraction import ExtractionSettings

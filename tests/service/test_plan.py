@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from descriptors.groups import GroupingSettings, WeightedView, form_groups
+from descriptors.grouping_settings import GroupingSettings
+from descriptors.groups import form_groups
 from descriptors.records import Split
+from descriptors.views import Space, WeightedView
 from indexer.errors import InputError
 from neurons.batching import tokenize
 from neurons.extraction import ExtractionSettings
@@ -116,7 +118,7 @@ def test_groups_stay_within_their_bound(n_discover: int, minimum_groups: int) ->
     vectors = random.standard_normal((n_discover + 20, 8)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     grouping = form_groups(
-        [WeightedView("embeddings", vectors.__getitem__)],
+        [Space((WeightedView("embeddings", vectors.__getitem__),))],
         np.arange(n_discover),
         np.arange(n_discover, n_discover + 20),
         settings,

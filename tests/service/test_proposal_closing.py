@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 
 from descriptors.generation import Answer, ChatRequest, FinishReason, RequestFailure
+from descriptors.groups import Grouping
 from descriptors.lm_proposer import LMProposer
 from descriptors.proposer import GroupTexts
 from descriptors.records import Group
@@ -58,8 +59,10 @@ def propose(folder: Path, *generators: Loaded) -> Any:
         proposers=tuple(LMProposer(generator) for generator in generators),
         progress=False,
         run=SimpleNamespace(path=folder),
-        form_groups=lambda: SimpleNamespace(groups=(group,), too_small=0, chosen=(), tried=()),
-        group_texts=lambda group: GroupTexts(group, ("The parcel came late.",)),
+        form_groups=lambda: Grouping((group,), (), (), 0, 1.0),
+        group_texts=lambda groups: [
+            GroupTexts(each, ("The parcel came late.",)) for each in groups
+        ],
     )
     return ProposalStage._propose(cast(ProposalStage, stage))
 

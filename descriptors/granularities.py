@@ -1,0 +1,123 @@
+"""One space clustered at several granularities, around the one that suits other sentences best."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from descriptors.grouping_settings import GroupingSettings
+from indexer.arrays import FloatArray, IntArray
+from indexer.clustering import Clustering, held_out_silhouette, spherical_kmeans
+from indexer.records import Record
+
+
+class Granularity(Record):
+    """A number of clusters that was tried in a space, and its silhouette on held-out sentences."""
+
+    space: str
+    repeat: int
+    n_clusters: int
+    silhouette: float
+
+
+def ladder(n_sentences: int, settings: GroupingSettings) -> list[int]:
+    """Numbers of clusters from 8 up in steps of the square root of 2; fewer if 8 are too many."""
+    largest = min(settings.maximum_groups, n_sentences // settings.mean_group)
+    if largest < 2:
+        return []
+    steps = np.arange(6, max(6.0, 2 * np.log2(largest)) + 1)
+    return sorted({min(largest, round(2.0 ** (step / 2.0))) for step in steps})
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """A clustering of `vectors` and its silhouette on held-out ones; `repeat` counts from 0."""
+
+    space: str
+    repeat: int
+    vectors: FloatArray
+    clustering: Clustering
+    silhouette: float
+
+    @property
+    def n_clusters(self) -> int:
+        """Clusters, empty ones among them."""
+        return len(self.clustering.centroids)
+
+    def n_smaller(self, than: int) -> int:
+        """Clusters with fewer sentences, empty ones among them."""
+        sizes = np.bincount(self.clustering.assignment, minlength=self.n_clusters)
+        return int(np.count_nonzero(sizes < than))
+
+    def centrality(self, members: IntArray, cluster: int) -> FloatArray:
+        """Cosines of sentences to the centre of a cluster (`n_members`)."""
+        similarities: FloatArray = self.vectors[members] @ self.clustering.centroids[cluster]
+        return similarities
+
+    @property
+    def granularity(self) -> Granularity:
+        """Without the clustering."""
+        return Granularity(
+            space=self.space,
+            repeat=self.repeat,
+            n_clusters=self.n_clusters,
+            silhouette=self.silhouette,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class SpaceClusterings:
+    """Clusters the sentences of one space, no clustering twice.
+
+    Attributes:
+        space: its name.
+        vectors: unit vectors of the sentences to cluster (`n_sentences, n_components`).
+        held_out: unit vectors of others, which tell how good a clustering is.
+        settings: sizes, repeats and restarts.
+        seed: of k-means.
+        attempts: what was clustered, by number of clusters and repeat.
+    """
+
+    space: str
+    vectors: FloatArray
+    held_out: FloatArray
+    settings: GroupingSettings
+    seed: int
+    attempts: dict[tuple[int, int], Attempt] = field(default_factory=dict)
+
+    @cached_property
+    def tried(self) -> tuple[Attempt, ...]:
+        """The ladder of granularities, each clustered once."""
+        counts = ladder(len(self.vectors), self.settings)
+        return tuple(self._attempt(n_clusters, 0) for n_clusters in counts)
+
+    @cached_property
+    def best(self) -> int:
+        """The number of clusters that best tells held-out sentences apart."""
+        return max(self.tried, key=lambda each: each.silhouette).n_clusters
+
+    def at(self, *multiples: float) -> list[Attempt]:
+        """Clusterings at multiples of the best number of clusters, all repeats of each."""
+        most = self.tried[-1].n_clusters
+        counts = sorted({min(most, round(self.best * each)) for each in multiples})
+        repeats = range(self.settings.repeats)
+        return [self._attempt(n_clusters, repeat) for n_clusters in counts for repeat in repeats]
+
+    def _attempt(self, n_clusters: int, repeat: int) -> Attempt:
+        key = (n_clusters, repeat)
+        if key not in self.attempts:
+            self.attempts[key] = self._cluster(n_clusters, repeat)
+        return self.attempts[key]
+
+    def _cluster(self, n_clusters: int, repeat: int) -> Attempt:
+        """The best of some restarts."""
+        first = self.seed + repeat * self.settings.restarts
+        runs = [
+            spherical_kmeans(self.vectors, n_clusters, first + restart)
+            for restart in range(self.settings.restarts)
+        ]
+        scores = [held_out_silhouette(self.held_out, run.centroids) for run in runs]
+        best = int(np.argmax(scores))
+        return Attempt(self.space, repeat, self.vectors, runs[best], scores[best])

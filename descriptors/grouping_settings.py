@@ -1,0 +1,33 @@
+"""How groups of sentences are formed."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from indexer.records import Record
+
+
+class GroupingSettings(Record):
+    """How groups are formed; sizes are in sentences.
+
+    `neurons_weight` and `focus_weight` are the lengths of these views beside the embedding's 1.
+    `repeats` clusterings of each space and granularity vote on which clusters are stable. Stable
+    parts of groups are added while there are fewer than `minimum_groups`.
+    """
+
+    n_components: int = Field(default=128, ge=2)
+    whitening_power: float = Field(default=0.5, ge=0.0, le=1.0)
+    minimum_group: int = Field(default=8, ge=2)
+    mean_group: int = Field(default=12, ge=2)
+    minimum_groups: int = Field(default=48, ge=2)
+    maximum_groups: int = Field(default=512, ge=2)
+    repeats: int = Field(default=3, ge=2)
+    restarts: int = Field(default=3, ge=1)
+    minimum_stability: float = Field(default=0.5, ge=0.0, le=1.0)
+    coverage: float = Field(default=0.8, ge=0.0, le=1.0)
+    maximum_overlap: float = Field(default=0.5, gt=0.0, le=1.0)
+    maximum_sentences: int = Field(default=20_000, ge=100)
+    contrast_groups: int = Field(default=4, ge=1)
+    contrast_per_group: int = Field(default=5, ge=1)
+    neurons_weight: float = Field(default=0.75, gt=0.0)
+    focus_weight: float = Field(default=1.5, gt=0.0)

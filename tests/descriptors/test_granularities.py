@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from descriptors.granularities import SpaceClusterings, ladder
+from descriptors.grouping_settings import GroupingSettings
+from indexer.arrays import FloatArray
+from indexer.clustering import held_out_silhouette
+
+SETTINGS = GroupingSettings(restarts=2, repeats=2)
+
+
+def planted(n_clusters: int, size: int) -> FloatArray:
+    random = np.random.default_rng(0)
+    centres = random.normal(size=(n_clusters, 32))
+    vectors = np.repeat(centres, size, axis=0) + 0.3 * random.normal(size=(n_clusters * size, 32))
+    unit: FloatArray = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+@pytest.fixture(scope="module")
+def clusterings() -> SpaceClusterings:
+    vectors = planted(16, 45)
+    held_out = np.arange(len(vectors)) % 3 == 0
+    return SpaceClusterings("text", vectors[~held_out], vectors[held_out], SETTINGS, 4)
+
+
+def test_the_ladder_by_hand() -> None:
+    assert ladder(23, GroupingSettings()) == []
+    assert ladder(24, GroupingSettings()) == [2]
+    assert ladder(480, GroupingSettings()) == [8, 11, 16, 23, 32, 40]
+    assert ladder(10**6, GroupingSettings(maximum_groups=64))[-2:] == [45, 64]
+
+
+@given(st.integers(2, 5_000), st.integers(2, 30), st.integers(2, 600))
+def test_the_ladder_ends_where_the_settings_say(n: int, mean_group: int, maximum: int) -> None:
+    counts = ladder(n, GroupingSettings(mean_group=mean_group, maximum_groups=maximum))
+    limit = min(maximum, n // mean_group)
+    if limit < 2:
+        assert counts == []
+        return
+    assert counts == sorted(set(counts))
+    assert counts[0] == min(limit, 8)
+    assert counts[-1] == limit
+
+
+def test_the_best_is_the_count_of_the_highest_silhouette(clusterings: SpaceClusterings) -> None:
+    assert clusterings.best in (11, 16, 23)
+    silhouettes = {each.n_clusters: each.silhouette for each in clusterings.tried}
+    assert silhouettes[clusterings.best] == max(silhouettes.values())
+    for each in clusterings.tried:
+        found = held_out_silhouette(clusterings.held_out, each.clustering.centroids)
+        assert each.silhouette == pytest.approx(found)
+
+
+def test_multiples_come_in_repeats_that_start_anew(clusterings: SpaceClusterings) -> None:
+    best = clusterings.best
+    attempts = clusterings.at(1.0, 2.0)
+    most = clusterings.tried[-1].n_clusters
+    counts = [best, best, min(most, 2 * best), min(most, 2 * best)]
+    assert [each.n_clusters for each in attempts] == counts
+    assert [each.repeat for each in attempts] == [0, 1, 0, 1]
+    first, second = (each.clustering.centroids for each in attempts[2:])
+    assert not np.array_equal(first, second)
+
+
+def test_nothing_is_clustered_twice(clusterings: SpaceClusterings) -> None:
+    once = clusterings.at(1.0, 2.0)
+    assert all(a is b for a, b in zip(once, clusterings.at(2.0, 1.0, 1.0), strict=True))
+    assert once[0] in clusterings.tried
+
+
+def test_multiples_beyond_the_ladder_end_at_its_top(clusterings: SpaceClusterings) -> None:
+    most = clusterings.tried[-1].n_clusters
+    assert {each.n_clusters for each in clusterings.at(50.0, 80.0)} == {most}
+
+
+def test_small_clusters_and_central_sentences_by_brute_force(
+    clusterings: SpaceClusterings,
+) -> None:
+    attempt = clusterings.at(2.0)[0]
+    assignment = attempt.clustering.assignment
+    sizes = [int((assignment == n).sum()) for n in range(attempt.n_clusters)]
+    for limit in (1, 8, 30, 10_000):
+        assert attempt.n_smaller(limit) == sum(size < limit for size in sizes)
+    cluster = int(np.argmax(sizes))
+    members = np.flatnonzero(assignment == cluster)
+    expected = [
+        float(clusterings.vectors[member] @ attempt.clustering.centroids[cluster])
+        for member in members
+    ]
+    assert attempt.centrality(members, cluster) == pytest.approx(expected, abs=1e-6)
+    assert attempt.granularity.model_dump() == {
+        "space": "text",
+        "repeat": 0,
+        "n_clusters": attempt.n_clusters,
+        "silhouette": attempt.silhouette,
+    }
