@@ -11,8 +11,9 @@ class GroupingSettings(Record):
     """How groups are formed; sizes are in sentences.
 
     `neurons_weight` and `focus_weight` are the lengths of these views beside the embedding's 1.
-    `repeats` clusterings of each space and granularity vote on which clusters are stable. Stable
-    parts of groups are added while there are fewer than `minimum_groups`.
+    `repeats` clusterings of each space and granularity vote on which clusters are stable. Clusters
+    below `minimum_stability` become groups only while less than `coverage` of the sentences is in a
+    group, and parts of groups while there are fewer than `minimum_groups`.
     """
 
     n_components: int = Field(default=128, ge=2)

@@ -17,7 +17,7 @@ import numpy as np
 from descriptors.granularities import Attempt, Granularity, SpaceClusterings
 from descriptors.grouping_settings import GroupingSettings
 from descriptors.records import Group
-from descriptors.stability import Candidate, candidates_of, stable_choice, stable_parts
+from descriptors.stability import Candidate, candidates_of, parts_of, stable_choice
 from descriptors.views import Space
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import InputError
@@ -93,7 +93,7 @@ def form_groups(
     voted = list(coarse)
     if len(found) < settings.minimum_groups:
         fine = [[a for each in clusterings for a in each.at(multiple)] for multiple in _FINE]
-        found += _stable_parts(fine, found, len(rows), settings)
+        found += _parts(fine, found, len(rows), settings)
         voted = list(dict.fromkeys([*coarse, *(attempt for level in fine for attempt in level)]))
     return Grouping(
         groups=_groups(found, clusterings[0].vectors, rows, settings),
@@ -140,15 +140,15 @@ def _stable_clusters(
     return [_cluster(candidate, attempts) for candidate in chosen]
 
 
-def _stable_parts(
+def _parts(
     levels: Sequence[Sequence[Attempt]],
     found: Sequence[_Cluster],
     n_sentences: int,
     settings: GroupingSettings,
 ) -> list[_Cluster]:
-    """Clusters that clusterings of the same granularity find again, to add to what is found.
+    """Finer clusters to add to what is found, the most stable first.
 
-    Coarser clusterings cannot find a part again, so each level votes alone.
+    Coarser clusterings cannot find a part again, so each granularity votes alone.
     """
     attempts = [attempt for level in levels for attempt in level]
     first = np.cumsum([0, *(len(level) for level in levels)]).tolist()
@@ -157,11 +157,10 @@ def _stable_parts(
         for start, level in zip(first, levels, strict=False)
         for each in candidates_of([a.clustering.assignment for a in level], settings.minimum_group)
     ]
-    added = stable_parts(
+    added = parts_of(
         sorted(candidates, key=lambda each: -each.stability),
         [cluster.members for cluster in found],
         n_sentences,
-        minimum_stability=settings.minimum_stability,
         maximum_similarity=settings.maximum_overlap,
         limit=settings.minimum_groups - len(found),
     )

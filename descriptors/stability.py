@@ -110,22 +110,20 @@ def stable_choice(
     return taken
 
 
-def stable_parts(
+def parts_of(
     candidates: Sequence[Candidate],
     taken: Sequence[IntArray],
     n_sentences: int,
     *,
-    minimum_stability: float,
     maximum_similarity: float,
     limit: int,
 ) -> list[Candidate]:
-    """Up to `limit` stable candidates that may be parts of what is taken, but not the same again.
+    """Up to `limit` candidates that may be parts of what is taken, but are not the same again.
 
     Args:
         candidates: the most stable first.
         taken: members of each group that is taken.
         n_sentences: how many sentences were clustered.
-        minimum_stability: what is stable enough.
         maximum_similarity: Jaccard similarity from which on two are the same.
         limit: how many to add at most.
     """
@@ -134,7 +132,7 @@ def stable_parts(
         held.add(members)
     added: list[Candidate] = []
     for candidate in candidates:
-        if len(added) >= limit or candidate.stability < minimum_stability:
+        if len(added) >= limit:
             break
         if held.greatest_jaccard(candidate.members) < maximum_similarity:
             added.append(candidate)

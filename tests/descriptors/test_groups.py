@@ -238,7 +238,7 @@ def test_the_ladder_stays_in_its_limits(
     assert max(each.n_clusters for each in grouping.chosen) <= limit
 
 
-def test_stable_parts_are_added_while_there_are_few_groups() -> None:
+def test_parts_are_added_while_there_are_few_groups() -> None:
     vectors, labels = nested(8, 4, 60)
     few = group_all(vectors, changed(minimum_groups=2))
     more = group_all(vectors, changed(minimum_groups=48))
@@ -247,8 +247,13 @@ def test_stable_parts_are_added_while_there_are_few_groups() -> None:
     ]
     added = more.groups[len(few.groups) :]
     assert 0 < len(added) <= 48 - len(few.groups)
-    assert all((group.stability or 0.0) >= SETTINGS.minimum_stability for group in added)
-    assert all(len(set(labels[list(group.rows)])) == 1 for group in added)
+    stabilities = [group.stability or 0.0 for group in added]
+    assert stabilities == sorted(stabilities, reverse=True)
+    assert all(len(set(labels[list(group.rows)])) == 1 for group in added[:8])
+    sets = [set(group.rows) for group in more.groups]
+    for place, one in enumerate(sets):
+        for other in sets[:place]:
+            assert len(one & other) < SETTINGS.maximum_overlap * len(one | other)
 
 
 def test_noise_is_covered_though_nothing_in_it_is_stable() -> None:
