@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import time
-from bisect import bisect_right
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,32 +33,24 @@ _MOST_TARGET_PIECES = 10
 class Schedule:
     """How training goes: steps, examples a step, and the learning rate's rise and fall.
 
-    The rate falls to its end at each of `cycle_ends` and rises again between them (warm restarts,
-    Loshchilov & Hutter 2017), to `later_rate` after the first. What is kept is the mean of the
-    averaged weights at `kept_steps`.
+    The rate falls to its end at the last of `kept_steps`. What is kept is the mean of the averaged
+    weights at `kept_steps`.
     """
 
-    cycle_ends: tuple[int, ...] = (700, 1500)
-    kept_steps: tuple[int, ...] = (1300, 1500)
+    kept_steps: tuple[int, ...] = (550, 700)
     batch: int = 160
     peak_rate: float = 1.5e-3
-    later_rate: float = 8e-4
     warm_up: int = 150
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     averaging: float = 0.998
 
     def rate(self, step: int) -> float:
-        """Linear warm-up, then a cosine down to a fiftieth of the cycle's peak."""
+        """Linear warm-up, then a cosine down to a fiftieth of the peak."""
         if step < self.warm_up:
             return self.peak_rate * (step + 1) / self.warm_up
-        cycle = bisect_right(self.cycle_ends, step)
-        peak = self.later_rate if cycle else self.peak_rate
-        if cycle == len(self.cycle_ends):
-            return peak * 0.02
-        begin = self.cycle_ends[cycle - 1] if cycle else self.warm_up
-        done = (step - begin) / (self.cycle_ends[cycle] - begin)
-        return peak * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
+        done = min(1.0, (step - self.warm_up) / (max(self.kept_steps) - self.warm_up))
+        return self.peak_rate * (0.02 + 0.98 * 0.5 * (1.0 + math.cos(math.pi * done)))
 
 
 def targets_of(names: list[str], tokenizer: PreTrainedTokenizerBase) -> Tensor:
