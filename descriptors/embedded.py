@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from descriptors.embedded_generator import EmbeddedGenerator, GeneratedNames
     from descriptors.embedded_model import PrefixInput
 
-VERSION = 2
+VERSION = 3
 _GROUPS_PER_WINDOW = 64
 
 

@@ -129,6 +129,8 @@ class EmbeddedGenerator:
             num_beams=beam.n_beams,
             num_return_sequences=beam.n_beams,
             max_new_tokens=beam.maximum_tokens,
+            # Longer names that might yet come out more probable are no better ones.
+            early_stopping=True,
             no_repeat_ngram_size=1,
             suppress_tokens=self._never_written,
             eos_token_id=END_TOKEN,
