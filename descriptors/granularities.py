@@ -46,11 +46,6 @@ class Attempt:
         """Clusters, empty ones among them."""
         return len(self.clustering.centroids)
 
-    def n_smaller(self, than: int) -> int:
-        """Clusters with fewer sentences, empty ones among them."""
-        sizes = np.bincount(self.clustering.assignment, minlength=self.n_clusters)
-        return int(np.count_nonzero(sizes < than))
-
     def centrality(self, members: IntArray, cluster: int) -> FloatArray:
         """Cosines of sentences to the centre of a cluster (`n_members`)."""
         similarities: FloatArray = self.vectors[members] @ self.clustering.centroids[cluster]

@@ -31,15 +31,15 @@ _FINE = (2.0, math.sqrt(8.0), 4.0)
 class Grouping:
     """The groups, and what was done to find them (for the manifest).
 
-    `chosen` are the granularities whose clusters became groups or voted on them; of their clusters
-    `too_small` had too few sentences. `covered` is the share of clustered sentences in a group.
+    `chosen` are the granularities whose clusters became groups or voted on them; `ungrouped` of the
+    `clustered` sentences are in no group.
     """
 
     groups: tuple[Group, ...]
     tried: tuple[Granularity, ...]
     chosen: tuple[Granularity, ...]
-    too_small: int
-    covered: float
+    clustered: int
+    ungrouped: int
 
 
 def subsample(rows: IntArray, limit: int, seed: int) -> IntArray:
@@ -99,8 +99,8 @@ def form_groups(
         groups=_groups(found, clusterings[0].vectors, rows, settings),
         tried=tuple(attempt.granularity for each in clusterings for attempt in each.tried),
         chosen=tuple(attempt.granularity for attempt in voted),
-        too_small=sum(attempt.n_smaller(settings.minimum_group) for attempt in voted),
-        covered=len({position for each in found for position in each.members}) / len(rows),
+        clustered=len(rows),
+        ungrouped=len(rows) - len({member for each in found for member in each.members.tolist()}),
     )
 
 

@@ -102,8 +102,8 @@ class ProposalStage(ExtractionStage):
         write_proposals(self.run.path / PROPOSALS, proposals)
         return {
             "groups": len(grouping.groups),
-            "groups_too_small": grouping.too_small,
-            "share_in_a_group": grouping.covered,
+            "clustered_sentences": grouping.clustered,
+            "ungrouped_sentences": grouping.ungrouped,
             "chosen_granularities": [each.model_dump() for each in grouping.chosen],
             "tried_granularities": [each.model_dump() for each in grouping.tried],
             "proposals": len(proposals),

@@ -140,12 +140,14 @@ def _notes(results: dict[str, Any]) -> list[str]:
             "sentences_without_content_tokens"
         ],
         "activations were outside the float16 range": results["extract"]["clipped_values"],
-        "groups were too small to be named": results["propose"]["groups_too_small"],
     }
+    ungrouped = results["propose"]["ungrouped_sentences"]
+    clustered = results["propose"]["clustered_sentences"]
     named = results["catalog"]["sentences_with_a_descriptor"]
     usable, kept = results["match"]["usable_descriptors"], results["catalog"]["kept"]
     return [
         f"{named:,} of {results['corpus']['sentences']:,} sentences belong to a descriptor.",
+        f"{ungrouped:,} of {clustered:,} sentences that groups were formed of are in none.",
         f"{usable:,} of {kept:,} descriptors have enough sentences in every split to be matched.",
         *(f"{count:,} {what}." for what, count in counted.items() if count),
     ]

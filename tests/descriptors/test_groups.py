@@ -84,7 +84,7 @@ def test_planted_clusters_are_the_groups(n_planted: int) -> None:
     rows = [row for group in grouping.groups for row in group.rows]
     found = [position for position, group in enumerate(grouping.groups) for _ in group.rows]
     assert homogeneity_score(labels[rows], found) > 0.9
-    assert grouping.covered > 0.8
+    assert grouping.ungrouped < 0.2 * grouping.clustered
     planted_sets = {frozenset(np.flatnonzero(labels == n)) for n in range(n_planted)}
     discover = frozenset(range(0, len(vectors))) - frozenset(range(0, len(vectors), 3))
     whole = {each & discover for each in planted_sets}
@@ -124,10 +124,12 @@ def test_groups_are_large_enough_and_share_less_than_half_of_their_sentences() -
             assert len(one & other) < SETTINGS.maximum_overlap * min(len(one), len(other))
 
 
-def test_too_small_clusters_are_counted() -> None:
-    grouping = group_all(planted(10, 40)[0], changed(minimum_groups=2))
-    clusters = sum(each.n_clusters for each in grouping.chosen)
-    assert 0 < grouping.too_small < clusters
+def test_sentences_in_no_group_are_counted() -> None:
+    vectors = unit(np.random.default_rng(0).normal(size=(600, 48)))
+    grouping = group_all(vectors, changed(minimum_groups=2))
+    grouped = {row for group in grouping.groups for row in group.rows}
+    assert grouping.clustered == 400
+    assert 0 < grouping.ungrouped == 400 - len(grouped)
 
 
 def test_ids_are_unique_and_tell_where_a_group_is_from() -> None:
@@ -174,7 +176,7 @@ def test_the_only_group_has_no_contrast() -> None:
     grouping = form_groups(embedding(vectors), np.arange(66), np.arange(66), settings, 0)
     assert {each.n_clusters for each in grouping.chosen} == {2}
     assert [group.contrast_rows for group in grouping.groups] == [()]
-    assert grouping.too_small == len(grouping.chosen)
+    assert grouping.ungrouped == 6
 
 
 @pytest.mark.parametrize("n_sentences", [2, 12, 23])
@@ -260,8 +262,9 @@ def test_noise_is_covered_though_nothing_in_it_is_stable() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(900, 48)))
     grouping = group_all(vectors, changed(minimum_groups=2))
     assert all((group.stability or 0.0) < 0.5 for group in grouping.groups)
-    assert grouping.covered >= SETTINGS.coverage
-    assert group_all(vectors, changed(minimum_groups=2, coverage=0.2)).covered < grouping.covered
+    assert grouping.ungrouped <= (1.0 - SETTINGS.coverage) * grouping.clustered
+    fewer = group_all(vectors, changed(minimum_groups=2, coverage=0.2))
+    assert fewer.ungrouped > grouping.ungrouped
 
 
 def test_a_large_corpus_is_sampled() -> None:

@@ -59,7 +59,7 @@ def propose(folder: Path, *generators: Loaded) -> Any:
         proposers=tuple(LMProposer(generator) for generator in generators),
         progress=False,
         run=SimpleNamespace(path=folder),
-        form_groups=lambda: Grouping((group,), (), (), 0, 1.0),
+        form_groups=lambda: Grouping((group,), (), (), clustered=1, ungrouped=0),
         group_texts=lambda groups: [
             GroupTexts(each, ("The parcel came late.",)) for each in groups
         ],

@@ -36,12 +36,13 @@ def test_notes_count_what_a_reader_should_know() -> None:
             "sentences_without_content_tokens": 0,
             "clipped_values": 0,
         },
-        "propose": {"groups_too_small": 0},
+        "propose": {"clustered_sentences": 1200, "ungrouped_sentences": 150},
         "catalog": {"sentences_with_a_descriptor": 1500, "kept": 40},
         "match": {"usable_descriptors": 38},
     }
     assert _notes(results) == [
         "1,500 of 2,000 sentences belong to a descriptor.",
+        "150 of 1,200 sentences that groups were formed of are in none.",
         "38 of 40 descriptors have enough sentences in every split to be matched.",
         "3 blank texts were skipped.",
         "1,200 sentences were longer than the model reads.",
