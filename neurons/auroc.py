@@ -105,3 +105,8 @@ def auroc_from_ranks(ranks: DoubleArray, membership: csr_matrix) -> DoubleArray:
 def auroc(activations: NDArray[np.floating], membership: csr_matrix) -> DoubleArray:
     """AUROC of each unit for each sentence set (`n_sets, n_units`); see `auroc_from_ranks`."""
     return auroc_from_ranks(average_ranks(activations), membership)
+
+
+def members_of(sets: csr_matrix, number: int) -> IntArray:
+    """Columns of the stored entries of one set (`n_members`)."""
+    return np.asarray(sets.indices[sets.indptr[number] : sets.indptr[number + 1]], dtype=np.int64)
