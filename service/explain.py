@@ -64,6 +64,7 @@ def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> Expl
         RunError: the run is damaged, or its model has changed.
     """
     from neurons.exemplars import NeuronTail, find_exemplars
+    from service.joint_answers import carried_together, exemplar_variety
 
     neuron = NeuronId.parse(address.strip())
     sites = run.store.layer_sites
@@ -73,10 +74,18 @@ def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> Expl
     tails = [NeuronTail(neuron, tail) for tail in Tail if (neuron, tail) in run.explanations]
     rows = np.arange(len(run.corpus), dtype=np.int64)
     exemplars = find_exemplars(run.subject, run.store, run.corpus, tails, rows, n_exemplars)
+    together = carried_together(run, neuron)
     return ExplainedNeuron(
         neuron=str(neuron),
         tails=tuple(
-            _explained_tail(run, run.explanations[tail.neuron, tail.tail], found)
+            ExplainedTail(
+                tail=tail.tail,
+                matches=run.explanations[neuron, tail.tail].matches,
+                reason=run.explanations[neuron, tail.tail].reason,
+                together=together[tail.tail],
+                variety=exemplar_variety(run, tail),
+                exemplars=_sentences(run, found),
+            )
             for tail, found in zip(tails, exemplars, strict=True)
         ),
     )
@@ -154,26 +163,19 @@ def explain_text(run: FinishedRun, text: str, n_neurons: int = 10) -> ExplainedT
     )
 
 
-def _explained_tail(
-    run: FinishedRun, explanation: Explanation, found: NeuronExemplars
-) -> ExplainedTail:
+def _sentences(run: FinishedRun, found: NeuronExemplars) -> tuple[ExplainedSentence, ...]:
     from descriptors.splits import SPLIT_ORDER
 
     corpus = run.corpus
-    return ExplainedTail(
-        tail=explanation.tail,
-        matches=explanation.matches,
-        reason=explanation.reason,
-        exemplars=tuple(
-            ExplainedSentence(
-                id=corpus.ids[exemplar.row].as_py(),
-                text=corpus.text(exemplar.row),
-                split=SPLIT_ORDER[corpus.splits[exemplar.row]],
-                activation=exemplar.activation,
-                tokens=exemplar.tokens,
-            )
-            for exemplar in found.exemplars
-        ),
+    return tuple(
+        ExplainedSentence(
+            id=corpus.ids[exemplar.row].as_py(),
+            text=corpus.text(exemplar.row),
+            split=SPLIT_ORDER[corpus.splits[exemplar.row]],
+            activation=exemplar.activation,
+            tokens=exemplar.tokens,
+        )
+        for exemplar in found.exemplars
     )
 
 

@@ -17,12 +17,54 @@ class ExplainedSentence(Record):
     tokens: tuple[TokenActivation, ...]
 
 
+class DescriptorPart(Record):
+    """A descriptor's part in a sum; `weight` in standard deviations of the activation."""
+
+    descriptor_id: str
+    descriptor: str
+    weight: float
+
+
+class CarriedTogether(Record):
+    """The fewest descriptors that together explain a tail, the one that explains most first.
+
+    `explained_variance` is a share of the activation's variance on test, None where the activation
+    is constant there; `null` holds what the same procedure reaches with shuffled documents.
+    """
+
+    parts: tuple[DescriptorPart, ...]
+    explained_variance: float | None
+    null: tuple[float, ...]
+
+
+class ExemplarGroup(Record):
+    """A descriptor and how many exemplars belong to it and to none before it."""
+
+    descriptor_id: str
+    descriptor: str
+    exemplars: int
+
+
+class ExemplarVariety(Record):
+    """The distinct groups among the strongest sentences of a tail; several of them: polysemantic.
+
+    `covered` is the share of the `exemplars` in a group; `null` that for random documents.
+    """
+
+    exemplars: int
+    groups: tuple[ExemplarGroup, ...]
+    covered: float
+    null: tuple[float, ...]
+
+
 class ExplainedTail(Record):
     """One tail of a neuron: ranked descriptors or the reason for having none, and exemplars."""
 
     tail: Tail
     matches: tuple[Match, ...]
     reason: AbstentionReason | None
+    together: CarriedTogether
+    variety: ExemplarVariety
     exemplars: tuple[ExplainedSentence, ...]
 
 

@@ -12,9 +12,12 @@ from service.run_directory import RunDirectory
 from service.stages import Manifest
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
+
     from descriptors.corpus import Corpus
     from descriptors.records import Descriptor
     from indexer.encoder import SentenceEncoder
+    from neurons.split_rows import SplitRows
     from neurons.store import ActivationStore
     from neurons.subject import SubjectModel
     from service.settings import RunSettings
@@ -70,6 +73,42 @@ class FinishedRun:
         from descriptors.catalog import read_descriptors
 
         return read_descriptors(self.path / "descriptors.parquet")
+
+    @property
+    def catalog(self) -> list[Descriptor]:
+        """The kept descriptors, in the order of `membership`."""
+        return [descriptor for descriptor in self.descriptors if descriptor.kept]
+
+    @cached_property
+    def membership(self) -> csr_matrix:
+        """Which sentences each kept descriptor holds for (`n_kept, n_sentences`).
+
+        Raises:
+            RunError: it is damaged or does not fit the catalog and the corpus.
+        """
+        from descriptors.catalog import read_membership
+
+        membership = read_membership(self.path / "membership.npz")
+        expected = (len(self.catalog), len(self.corpus))
+        if membership.shape != expected:
+            raise RunError(
+                f"{self.path / 'membership.npz'} is of shape {membership.shape}, expected "
+                f"{expected}; run again with --update"
+            )
+        return membership
+
+    @cached_property
+    def split_rows(self) -> SplitRows:
+        """Rows of each split, with the documents of all sentences."""
+        from descriptors.records import Split
+        from neurons.split_rows import SplitRows
+
+        return SplitRows(
+            discover=self.corpus.rows(Split.DISCOVER),
+            validation=self.corpus.rows(Split.VALIDATION),
+            test=self.corpus.rows(Split.TEST),
+            documents=self.corpus.document_numbers(),
+        )
 
     @cached_property
     def explanations(self) -> dict[tuple[NeuronId, Tail], Explanation]:

@@ -10,6 +10,8 @@ from rich.text import Text
 from eval.highlighting import Scale, highlight
 from neurons.records import Tail, TokenActivation
 from service.explained import (
+    CarriedTogether,
+    ExemplarVariety,
     ExplainedConcept,
     ExplainedNeuron,
     ExplainedSentence,
@@ -104,10 +106,40 @@ def _show_neuron(answer: ExplainedNeuron) -> None:
     for tail in answer.tails:
         console.print(_matches(answer.neuron, tail))
         console.print()
+        for line in (together_line(tail.together), variety_line(tail.variety)):
+            console.print(line)
+        console.print()
         console.print(_exemplars(tail, coloured=console.color_system is not None))
         console.print()
     if any(tail.matches for tail in answer.tails):
         console.print(Text(f"{_RANKED}; z of the descriptor among the exemplars.", style="dim"))
+
+
+def together_line(together: CarriedTogether) -> str:
+    """What descriptors explain together, beside what shuffled documents would."""
+    if not together.parts:
+        return "together: no descriptor explains a share of its variance that validation confirms"
+    parts = " + ".join(part.descriptor for part in together.parts)
+    share = together.explained_variance
+    told = "it is constant on test" if share is None else f"{share:.1%} of its variance on test"
+    return f"together: {parts}: {told} (shuffled documents {_mean_share(together.null)})"
+
+
+def variety_line(variety: ExemplarVariety) -> str:
+    """How many distinct things the strongest sentences are about."""
+    if not variety.groups:
+        return f"strongest {variety.exemplars} sentences: no descriptor gathers them"
+    groups = ", ".join(f"{group.descriptor} {group.exemplars}" for group in variety.groups)
+    null = _mean_share(variety.null)
+    return (
+        f"strongest {variety.exemplars} sentences: {groups} ({variety.covered:.0%} gathered, "
+        f"shuffled documents {null})"
+    )
+
+
+def _mean_share(shares: Sequence[float]) -> str:
+    # Adding zero turns -0.0 into 0.0.
+    return f"{round(sum(shares) / len(shares), 3) + 0.0:.1%}" if shares else "not computed"
 
 
 def _exemplars(tail: ExplainedTail, *, coloured: bool) -> Group:

@@ -1,5 +1,6 @@
 """Answers about neurons, concepts and texts, against what lies in the run and brute force."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,15 +8,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.sparse import csr_matrix
 from scipy.stats import percentileofscore
 
-from descriptors.catalog import write_descriptors
+from descriptors.catalog import write_descriptors, write_membership
 from descriptors.corpus import read_corpus
 from descriptors.ingest import ingest
 from descriptors.records import Descriptor, Split
 from indexer.encoder import SentenceEncoder
 from indexer.errors import InputError, RunError
 from neurons.extraction import ExtractionSettings, extract
+from neurons.joint import JointSettings, joint_explanations
 from neurons.records import (
     AbstentionReason,
     Explanation,
@@ -26,7 +29,7 @@ from neurons.records import (
     Tail,
 )
 from neurons.subject import SubjectModel
-from service import cli
+from service import cli, joint_answers
 from service.explain import (
     Question,
     explain_concept,
@@ -87,6 +90,16 @@ def write_explanations(path: Path, found: list[Explanation]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
+def memberships(n_sentences: int) -> csr_matrix:
+    """Of the two kept descriptors: the batteries and chargers, and what is late."""
+    texts = TEXTS[:n_sentences]
+    members = [
+        [text.startswith(("battery", "charger")) for text in texts],
+        [text.endswith("late.") for text in texts],
+    ]
+    return csr_matrix(np.array(members, dtype=np.float32))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[[str], Path]) -> Path:
     """A finished run of a tiny random BERT, with made-up explanations."""
@@ -116,6 +129,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, tiny_model: Callable[[str],
             for place, text in enumerate(DESCRIPTORS)
         ],
     )
+    write_membership(out / "membership.npz", memberships(len(corpus)))
     write_explanations(out / "explanations.parquet", explanations())
     encoder = SentenceEncoder.load("bundled", "cpu")
     run.finish(
@@ -200,6 +214,46 @@ def test_neuron_shows_matches_or_the_reason(run: FinishedRun) -> None:
     assert positive.reason is None
     assert negative.matches == ()
     assert negative.reason is AbstentionReason.WEAK
+
+
+def test_neuron_shows_what_it_carries_together(run: FinishedRun) -> None:
+    neuron = NEURONS[1]
+    answer = explain_neuron(run, str(neuron))
+    column = np.load(run.path / "activations" / f"{neuron.layer_site}.npy")[:, [neuron.unit]]
+    membership = memberships(len(run.corpus))
+    expected = joint_explanations(
+        column.astype(np.float32), membership, run.split_rows, JointSettings(), 0
+    )
+    assert [tail.tail for tail in answer.tails] == [each.tail for each in expected]
+    for tail, found in zip(answer.tails, expected, strict=True):
+        names = [DESCRIPTORS[number] for number in found.combination.sets]
+        assert [part.descriptor for part in tail.together.parts] == names
+        assert [part.weight for part in tail.together.parts] == list(found.combination.weights)
+        assert tail.together.explained_variance == pytest.approx(found.explained_variance)
+        assert len(tail.together.null) == JointSettings().shuffles
+
+
+def test_a_neuron_that_is_a_descriptor_is_explained_by_it(
+    run: FinishedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    column = memberships(len(run.corpus))[0].toarray().T.astype(np.float32)
+    monkeypatch.setattr(type(run.store), "columns", lambda *_: column)
+    monkeypatch.setattr(
+        joint_answers, "top_rows", lambda *_: np.argsort(-column[:, 0], kind="stable")[:35]
+    )
+    tail = explain_neuron(run, str(NEURONS[0])).tails[0]
+    assert [part.descriptor_id for part in tail.together.parts] == ["d0"]
+    assert tail.together.explained_variance == pytest.approx(1.0)
+    assert [group.descriptor for group in tail.variety.groups] == ["battery life"]
+    assert [group.exemplars for group in tail.variety.groups] == [30]
+    assert tail.variety.covered == pytest.approx(30 / 35)
+
+
+def test_a_membership_of_another_catalog_is_noticed(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "run")
+    write_membership(copy / "membership.npz", csr_matrix((5, len(TEXTS))))
+    with pytest.raises(RunError, match=r"is of shape \(5, 75\), expected \(2, 75\)"):
+        explain_neuron(FinishedRun(copy, "cpu"), str(NEURONS[0]))
 
 
 @pytest.mark.parametrize("address", ["L9.ffn.0", "L0.ffn.48", "L0.attn.1", "L0.ffn"])

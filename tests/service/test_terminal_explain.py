@@ -6,7 +6,11 @@ from descriptors.records import Split
 from eval.highlighting import Scale
 from neurons.records import AbstentionReason, Match, Tail, TokenActivation
 from service.explained import (
+    CarriedTogether,
     CarryingNeuron,
+    DescriptorPart,
+    ExemplarGroup,
+    ExemplarVariety,
     ExplainedConcept,
     ExplainedNeuron,
     ExplainedSentence,
@@ -15,7 +19,13 @@ from service.explained import (
     FiringNeuron,
     NearDescriptor,
 )
-from service.terminal_explain import highlighted, show_explained, strongest_words
+from service.terminal_explain import (
+    highlighted,
+    show_explained,
+    strongest_words,
+    together_line,
+    variety_line,
+)
 
 TEXT = "the parcel came lately, again"
 
@@ -73,6 +83,39 @@ def test_control_characters_never_reach_the_terminal() -> None:
     assert "\x1b" not in strongest_words(text, [token], scale).plain
 
 
+def part(descriptor: str) -> DescriptorPart:
+    return DescriptorPart(descriptor_id="d", descriptor=descriptor, weight=1.0)
+
+
+def test_what_adds_up_stands_beside_its_null() -> None:
+    together = CarriedTogether(
+        parts=(part("late delivery"), part("refund")),
+        explained_variance=0.251,
+        null=(0.0, -0.0004, 0.02),
+    )
+    assert together_line(together) == (
+        "together: late delivery + refund: 25.1% of its variance on test (shuffled documents 0.7%)"
+    )
+    constant = together.model_copy(update={"explained_variance": None, "null": (-0.0001,)})
+    assert together_line(constant) == (
+        "together: late delivery + refund: it is constant on test (shuffled documents 0.0%)"
+    )
+    nothing = together.model_copy(update={"parts": ()})
+    assert "no descriptor explains" in together_line(nothing)
+
+
+def test_distinct_groups_stand_beside_their_null() -> None:
+    groups = (
+        ExemplarGroup(descriptor_id="d1", descriptor="refund", exemplars=20),
+        ExemplarGroup(descriptor_id="d2", descriptor="parcels", exemplars=5),
+    )
+    variety = ExemplarVariety(exemplars=50, groups=groups, covered=0.5, null=(0.0, 0.02))
+    assert variety_line(variety) == (
+        "strongest 50 sentences: refund 20, parcels 5 (50% gathered, shuffled documents 1.0%)"
+    )
+    assert "not computed" in variety_line(variety.model_copy(update={"null": ()}))
+
+
 def test_neuron_names_the_end_of_each_tail(capsys: pytest.CaptureFixture[str]) -> None:
     sentence = ExplainedSentence(
         id="review7", text=TEXT, split=Split.TEST, activation=2.0, tokens=FIRING
@@ -82,12 +125,31 @@ def test_neuron_names_the_end_of_each_tail(capsys: pytest.CaptureFixture[str]) -
             neuron="L1.ffn.2",
             tails=(
                 ExplainedTail(
-                    tail=Tail.POSITIVE, matches=(match(),), reason=None, exemplars=(sentence,)
+                    tail=Tail.POSITIVE,
+                    matches=(match(),),
+                    reason=None,
+                    together=CarriedTogether(
+                        parts=(part("late delivery"), part("refund")),
+                        explained_variance=0.251,
+                        null=(0.0, -0.0004, 0.02),
+                    ),
+                    variety=ExemplarVariety(
+                        exemplars=50,
+                        groups=(
+                            ExemplarGroup(descriptor_id="d1", descriptor="refund", exemplars=20),
+                            ExemplarGroup(descriptor_id="d2", descriptor="parcels", exemplars=5),
+                        ),
+                        covered=0.5,
+                        null=(-0.0001,),
+                    ),
+                    exemplars=(sentence,),
                 ),
                 ExplainedTail(
                     tail=Tail.NEGATIVE,
                     matches=(),
                     reason=AbstentionReason.NO_MATCH,
+                    together=CarriedTogether(parts=(), explained_variance=0.0, null=()),
+                    variety=ExemplarVariety(exemplars=50, groups=(), covered=0.0, null=()),
                     exemplars=(sentence.model_copy(update={"activation": -0.5}),),
                 ),
             ),
@@ -97,6 +159,8 @@ def test_neuron_names_the_end_of_each_tail(capsys: pytest.CaptureFixture[str]) -
     for expected in (
         "L1.ffn.2 +",
         "   1  late delivery  0.912  [0.850, 0.950]  0.00012         7.2",
+        "together: late delivery + refund: 25.1% of its variance on test (shuffled",
+        "strongest 50 sentences: no descriptor gathers them",
         "sentences with the highest activation",
         "2.000  the parcel came »lately«, again  (review7, test)",
         "L1.ffn.2 -: not described (no descriptor beats null)",
