@@ -113,13 +113,12 @@ def best_explanations(
 ) -> tuple[Explanation, ...]:
     """The explanations whose first match is surest, with few for any one descriptor.
 
-    Ordered by the lower end of the first match's interval; equals by AUROC, then by address.
+    Ordered by the evidence of the first match; equals by address.
     """
     described = sorted(
         (item for item in explanations if item.matches),
         key=lambda item: (
-            -item.matches[0].ci_low,
-            -item.matches[0].auroc,
+            item.matches[0].evidence,
             NeuronId.parse(item.neuron),
             item.tail,
         ),

@@ -189,7 +189,7 @@ def _tokens(read: TokenActivations, column: int) -> tuple[TokenActivation, ...]:
 def _carriers(
     explanations: Mapping[tuple[NeuronId, Tail], Explanation],
 ) -> dict[str, list[CarryingNeuron]]:
-    """The neurons of each descriptor, highest AUROC first."""
+    """The neurons of each descriptor, the surest first."""
     carriers: dict[str, list[CarryingNeuron]] = {}
     for explanation in explanations.values():
         for match in explanation.matches:
@@ -197,5 +197,5 @@ def _carriers(
                 CarryingNeuron(neuron=explanation.neuron, tail=explanation.tail, match=match)
             )
     for neurons in carriers.values():
-        neurons.sort(key=lambda carrier: -carrier.match.auroc)
+        neurons.sort(key=lambda carrier: carrier.match.evidence)
     return carriers

@@ -84,7 +84,7 @@ class CarryingNeuron(Record):
 
 
 class NearDescriptor(Record):
-    """A descriptor near a concept, and the neurons that carry it, highest AUROC first.
+    """A descriptor near a concept, and the neurons that carry it, the surest first.
 
     `similarity` is the cosine of the two embeddings; `n_neurons` counts all that carry it.
     """

@@ -108,9 +108,9 @@ def tail_counts(explanations: list[Explanation]) -> tuple[TailCounts, ...]:
 
 
 def best_neurons(explanations: list[Explanation], n_best: int) -> tuple[BestNeuron, ...]:
-    """The described tails whose first descriptor has the highest AUROC, one a descriptor."""
+    """The described tails whose first descriptor is surest, one a descriptor."""
     described = [explanation for explanation in explanations if explanation.matches]
-    described.sort(key=lambda explanation: -explanation.matches[0].auroc)
+    described.sort(key=lambda explanation: explanation.matches[0].evidence)
     first: dict[str, Explanation] = {}
     for explanation in described:
         first.setdefault(explanation.matches[0].descriptor_id, explanation)

@@ -216,7 +216,7 @@ def _best(overview: RunOverview) -> Group:
         )
         for best in overview.best
     ]
-    title = "best explained neurons, one a descriptor (AUROC on test)"
+    title = "surest explained neurons, one a descriptor (chosen on discover, AUROC on test)"
     return table_of(title, ("neuron", "descriptor", "AUROC", "95% interval"), rows)
 
 

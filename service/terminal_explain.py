@@ -29,7 +29,7 @@ _VISIBLE_STRENGTH = 0.05
 _BACKGROUND = {Tail.POSITIVE: (255, 140, 0), Tail.NEGATIVE: (60, 140, 255)}
 """Colour of full strength; orange and blue stay apart for colour-blind eyes."""
 
-_RANKED = "ranked on discover and validation; AUROC with its 95% interval on test"
+_RANKED = "ranked without test; AUROC with its 95% interval on test"
 
 
 def show_explained(answer: ExplainedNeuron | ExplainedConcept | ExplainedText) -> None:

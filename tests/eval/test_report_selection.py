@@ -33,7 +33,7 @@ def explanation(neuron: str, tail: Tail, *found: str, ci_low: float = 0.8) -> Ex
         matches=tuple(
             Match(
                 rank=rank + 1, descriptor_id=name, descriptor=f"about {name}", auroc=0.9,
-                ci_low=ci_low, ci_high=0.95, q=0.001, exemplar_z=4.0,
+                ci_low=ci_low, ci_high=0.95, q=1.0 - ci_low, exemplar_z=4.0,
             )
             for rank, name in enumerate(found)
         ),

@@ -58,7 +58,7 @@ def match(rank: int, descriptor: int, auroc: float) -> Match:
         ci_low=auroc - 0.02,
         ci_high=auroc + 0.02,
         q=0.001,
-        exemplar_z=4.0,
+        exemplar_z=10.0 * auroc,
     )
 
 

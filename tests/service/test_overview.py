@@ -5,7 +5,11 @@ from service.overview import best_neurons, tail_counts
 
 
 def described(
-    neuron: str, descriptor: str, auroc: float, tail: Tail = Tail.POSITIVE
+    neuron: str,
+    descriptor: str,
+    exemplar_z: float,
+    tail: Tail = Tail.POSITIVE,
+    auroc: float = 0.8,
 ) -> Explanation:
     match = Match(
         rank=1,
@@ -15,7 +19,7 @@ def described(
         ci_low=auroc,
         ci_high=auroc,
         q=0.0,
-        exemplar_z=1.0,
+        exemplar_z=exemplar_z,
     )
     return Explanation(neuron=neuron, tail=tail, matches=(match,))
 
@@ -25,10 +29,10 @@ def silent(neuron: str, reason: AbstentionReason, tail: Tail = Tail.POSITIVE) ->
 
 
 EXPLANATIONS = [
-    described("L0.ffn.0", "price", 0.8),
+    described("L0.ffn.0", "price", 3.0),
     silent("L0.ffn.0", AbstentionReason.WEAK, Tail.NEGATIVE),
-    described("L0.ffn.1", "price", 0.9),
-    described("L0.hidden.0", "delay", 0.85),
+    described("L0.ffn.1", "price", 5.0),
+    described("L0.hidden.0", "delay", 4.0),
     silent("L0.ffn.2", AbstentionReason.NO_MATCH),
     silent("L0.ffn.3", AbstentionReason.NO_MATCH),
     silent("L0.ffn.4", AbstentionReason.CONSTANT),
@@ -48,3 +52,8 @@ def test_tails_are_counted_by_site_and_reason() -> None:
 def test_best_neurons_name_each_descriptor_once() -> None:
     assert [each.neuron for each in best_neurons(EXPLANATIONS, 5)] == ["L0.ffn.1", "L0.hidden.0"]
     assert [each.neuron for each in best_neurons(EXPLANATIONS, 1)] == ["L0.ffn.1"]
+
+
+def test_a_lucky_test_split_makes_no_neuron_the_best() -> None:
+    lucky = described("L0.ffn.9", "price", 2.0, auroc=1.0)
+    assert best_neurons([lucky, *EXPLANATIONS], 1) == best_neurons(EXPLANATIONS, 1)
