@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.arrays import DoubleArray, IntArray
+from indexer.arrays import BoolArray, DoubleArray, IntArray
 from neurons.auroc import average_ranks
 
 if TYPE_CHECKING:
@@ -107,3 +107,15 @@ def sampled_units(activations: Activations, n_wanted: int, seed: int) -> Block:
         taken.append(block[:, inside])
         first += block.shape[1]
     return np.concatenate(taken, axis=1)
+
+
+def wanted_columns(
+    activations: Activations, rows: IntArray, wanted: BoolArray
+) -> Iterator[tuple[IntArray, DoubleArray]]:
+    """The wanted neurons of each block and their activations (`n_rows, n_units`)."""
+    first = 0
+    for block in activations.blocks(block_units(activations.n_sentences)):
+        inside = np.flatnonzero(wanted[first : first + block.shape[1]])
+        if len(inside):
+            yield first + inside, block[np.ix_(rows, inside)].astype(np.float64)
+        first += block.shape[1]
