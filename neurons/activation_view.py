@@ -14,7 +14,7 @@ import numpy as np
 
 from indexer.arrays import FloatArray, IntArray
 from indexer.whitening import Whitening
-from neurons.split_rows import Activations, block_units
+from neurons.split_rows import Activations, wanted_columns
 
 N_UNITS = 1_500
 N_COMPONENTS = 128
@@ -46,10 +46,7 @@ def activation_view(
 
 def _columns(activations: Activations, chosen: IntArray, rows: IntArray) -> FloatArray:
     """Activations of the chosen neurons on the rows (`n_rows, n_chosen`), float32."""
-    taken: list[FloatArray] = []
-    first = 0
-    for block in activations.blocks(block_units(activations.n_sentences)):
-        inside = chosen[(chosen >= first) & (chosen < first + block.shape[1])] - first
-        taken.append(block[np.ix_(rows, inside)].astype(np.float32))
-        first += block.shape[1]
-    return np.concatenate(taken, axis=1)
+    wanted = np.zeros(activations.n_neurons, dtype=np.bool_)
+    wanted[chosen] = True
+    taken = [values for _, values in wanted_columns(activations, rows, wanted)]
+    return np.concatenate(taken, axis=1).astype(np.float32)

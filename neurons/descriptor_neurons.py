@@ -74,13 +74,17 @@ def descriptor_neurons(
     signs, area = np.zeros(activations.n_neurons), np.zeros(activations.n_neurons)
     signs[[own.neuron for own in carrying]] = [own.sign for own in carrying]
     for neurons, values in wanted_columns(activations, fitted, signs != 0.0):
-        area[neurons] = _auroc(signs[neurons] * values, holds[fitted], "discover and validation")
+        area[neurons] = _auroc(
+            signs[neurons] * values.astype(np.float64), holds[fitted], "discover and validation"
+        )
     ordered = tuple(sorted(carrying, key=lambda own: (-area[own.neuron], own.neuron)))
     n_combined = min(n_combined, len(ordered))
     signs[[own.neuron for own in ordered[n_combined:]]] = 0.0
     taken = list(wanted_columns(activations, read, signs != 0.0))
     combined = np.concatenate([neurons for neurons, _ in taken])
-    values = signs[combined] * np.concatenate([values for _, values in taken], axis=1)
+    values = signs[combined] * np.concatenate(
+        [values.astype(np.float64) for _, values in taken], axis=1
+    )
     # Less its first value a constant is exactly 0; other shifts change no AUROC.
     discover, test = np.split(values - values[:1], [len(rows.discover)])
     spread = discover.std(axis=0)

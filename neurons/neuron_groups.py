@@ -109,7 +109,8 @@ def _unit_columns(
 
     With a seed each column comes in an order of its own, which depends on seed and neuron only.
     """
-    for neurons, values in wanted_columns(activations, rows, wanted):
+    for neurons, stored in wanted_columns(activations, rows, wanted):
+        values = stored.astype(np.float64)
         broken = neurons[~np.isfinite(values).all(axis=0)]
         if len(broken):
             raise ValueError(f"neuron {broken[0]} has activations that are no finite numbers")

@@ -99,23 +99,20 @@ def ranked_blocks(
 
 def sampled_units(activations: Activations, n_wanted: int, seed: int) -> Block:
     """Columns of some neurons drawn from all blocks (`n_sentences, n_sampled`)."""
-    chosen = np.random.default_rng(seed).permutation(activations.n_neurons)[:n_wanted]
-    taken: list[Block] = []
-    first = 0
-    for block in activations.blocks(block_units(activations.n_sentences)):
-        inside = np.sort(chosen[(chosen >= first) & (chosen < first + block.shape[1])]) - first
-        taken.append(block[:, inside])
-        first += block.shape[1]
+    wanted = np.zeros(activations.n_neurons, dtype=np.bool_)
+    wanted[np.random.default_rng(seed).permutation(activations.n_neurons)[:n_wanted]] = True
+    every = np.arange(activations.n_sentences)
+    taken = [values for _, values in wanted_columns(activations, every, wanted)]
     return np.concatenate(taken, axis=1)
 
 
 def wanted_columns(
     activations: Activations, rows: IntArray, wanted: BoolArray
-) -> Iterator[tuple[IntArray, DoubleArray]]:
-    """The wanted neurons of each block and their activations (`n_rows, n_units`)."""
+) -> Iterator[tuple[IntArray, Block]]:
+    """The wanted neurons of each block and their activations, as stored (`n_rows, n_units`)."""
     first = 0
     for block in activations.blocks(block_units(activations.n_sentences)):
         inside = np.flatnonzero(wanted[first : first + block.shape[1]])
         if len(inside):
-            yield first + inside, block[np.ix_(rows, inside)].astype(np.float64)
+            yield first + inside, block[np.ix_(rows, inside)]
         first += block.shape[1]

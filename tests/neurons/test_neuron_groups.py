@@ -424,7 +424,7 @@ def test_the_centres_held_at_once_are_bounded(monkeypatch: pytest.MonkeyPatch) -
 
     def spied(
         activations: Activations, own: IntArray, wanted: BoolArray
-    ) -> Iterator[tuple[IntArray, DoubleArray]]:
+    ) -> Iterator[tuple[IntArray, Block]]:
         seen.append(int(np.count_nonzero(wanted)))
         return read(activations, own, wanted)
 
