@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from descriptors.records import Split
 from indexer.arrays import BoolArray, DoubleArray, IntArray
 from neurons.auroc import average_ranks
 
 if TYPE_CHECKING:
+    from descriptors.corpus import Corpus
     from neurons.store import ActivationStore
 
 Block = NDArray[np.floating[Any]]
@@ -30,6 +32,16 @@ class SplitRows:
     validation: IntArray
     test: IntArray
     documents: IntArray
+
+    @classmethod
+    def of_corpus(cls, corpus: Corpus) -> SplitRows:
+        """The splits that a corpus was dealt into."""
+        return cls(
+            discover=corpus.rows(Split.DISCOVER),
+            validation=corpus.rows(Split.VALIDATION),
+            test=corpus.rows(Split.TEST),
+            documents=corpus.document_numbers(),
+        )
 
 
 @dataclass(frozen=True)

@@ -104,10 +104,10 @@ def explain_concept(
 
     if not concept.strip():
         raise InputError("the concept is blank; give some words, for example 'refund requests'")
-    kept = [descriptor for descriptor in run.descriptors if descriptor.kept]
-    if not kept:
+    catalog = run.catalog
+    if not catalog:
         raise InputError(f"{run.path} has kept no descriptor; a concept cannot be looked up in it")
-    vectors = run.encoder.encode([descriptor.text for descriptor in kept])
+    vectors = run.encoder.encode([descriptor.text for descriptor in catalog])
     query = run.encoder.encode([concept.strip()])
     found = VectorIndex.build(vectors).search(query, n_descriptors)
     carriers = _carriers(run.explanations)
@@ -115,11 +115,11 @@ def explain_concept(
         concept=concept.strip(),
         descriptors=tuple(
             NearDescriptor(
-                descriptor_id=kept[place].id,
-                descriptor=kept[place].text,
+                descriptor_id=catalog[place].id,
+                descriptor=catalog[place].text,
                 similarity=float(similarity),
-                n_neurons=len(carriers.get(kept[place].id, [])),
-                neurons=tuple(carriers.get(kept[place].id, [])[:n_neurons]),
+                n_neurons=len(carriers.get(catalog[place].id, [])),
+                neurons=tuple(carriers.get(catalog[place].id, [])[:n_neurons]),
             )
             for place, similarity in zip(found.ids[0], found.similarities[0], strict=True)
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from descriptors.records import Split
 from neurons.records import NeuronId
 from service.index_stages import IndexStages
 
@@ -48,12 +47,7 @@ class ExtractionStage(IndexStages):
         """Rows of each split, with the documents of all sentences."""
         from neurons.split_rows import SplitRows
 
-        return SplitRows(
-            discover=self.rows(Split.DISCOVER),
-            validation=self.rows(Split.VALIDATION),
-            test=self.rows(Split.TEST),
-            documents=self.corpus.document_numbers(),
-        )
+        return SplitRows.of_corpus(self.corpus)
 
     @property
     def neurons(self) -> list[NeuronId]:

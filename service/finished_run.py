@@ -74,10 +74,12 @@ class FinishedRun:
 
         return read_descriptors(self.path / "descriptors.parquet")
 
-    @property
+    @cached_property
     def catalog(self) -> list[Descriptor]:
         """The kept descriptors, in the order of `membership`."""
-        return [descriptor for descriptor in self.descriptors if descriptor.kept]
+        from descriptors.catalog import kept
+
+        return kept(self.descriptors)
 
     @cached_property
     def membership(self) -> csr_matrix:
@@ -100,15 +102,9 @@ class FinishedRun:
     @cached_property
     def split_rows(self) -> SplitRows:
         """Rows of each split, with the documents of all sentences."""
-        from descriptors.records import Split
         from neurons.split_rows import SplitRows
 
-        return SplitRows(
-            discover=self.corpus.rows(Split.DISCOVER),
-            validation=self.corpus.rows(Split.VALIDATION),
-            test=self.corpus.rows(Split.TEST),
-            documents=self.corpus.document_numbers(),
-        )
+        return SplitRows.of_corpus(self.corpus)
 
     @cached_property
     def explanations(self) -> dict[tuple[NeuronId, Tail], Explanation]:

@@ -50,6 +50,13 @@ class IndexStages(CorpusStage):
         return Whitening.load(self.run.path / WHITENING)
 
     @cached_property
+    def embeddings(self) -> FloatArray:
+        """Embeddings of all sentences, memory-mapped (`n_sentences, dimension`)."""
+        path = self.run.path / EMBEDDINGS
+        embeddings: FloatArray = np.load(path, mmap_mode="r", allow_pickle=False)
+        return embeddings
+
+    @cached_property
     def vectors(self) -> FloatArray:
         """Unit vectors of all sentences, memory-mapped (`n_sentences, n_components`)."""
         vectors: FloatArray = np.load(self.run.path / VECTORS, mmap_mode="r", allow_pickle=False)
@@ -98,7 +105,7 @@ class IndexStages(CorpusStage):
 
         grouping = self.settings.grouping
         path = self.run.path
-        embeddings = np.load(path / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
+        embeddings = self.embeddings
         discover = self.rows(Split.DISCOVER)
         space = Whitening.fit(embeddings, discover, grouping.n_components, grouping.whitening_power)
         space.save(path / WHITENING)

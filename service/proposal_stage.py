@@ -13,7 +13,6 @@ from descriptors.records import Group, Proposal, Split
 from descriptors.views import SentenceView, Space, WeightedView
 from indexer.arrays import IntArray
 from service.extraction_stage import ExtractionStage
-from service.index_stages import EMBEDDINGS
 from service.proposal_files import write_groups, write_proposals
 
 if TYPE_CHECKING:
@@ -131,19 +130,19 @@ class ProposalStage(ExtractionStage):
         """What proposers may read of each group, whose vectors they need not compute again."""
         from descriptors.proposer import TEXTS_PER_GROUP, GroupTexts
 
-        found = [
+        read = {row for g in groups for row in (*g.rows[:TEXTS_PER_GROUP], *g.contrast_rows)}
+        rows = np.array(sorted(read), dtype=np.int64)
+        texts = self.corpus.texts_at(rows)
+        self.known_texts.remember(texts, self.embeddings[rows])
+        text_of = dict(zip(rows.tolist(), texts, strict=True))
+        return [
             GroupTexts(
                 group=group,
-                texts=tuple(self.corpus.texts_at(group.rows[:TEXTS_PER_GROUP])),
-                contrast_texts=tuple(self.corpus.texts_at(group.contrast_rows)),
+                texts=tuple(text_of[row] for row in group.rows[:TEXTS_PER_GROUP]),
+                contrast_texts=tuple(text_of[row] for row in group.contrast_rows),
             )
             for group in groups
         ]
-        read = {row for g in groups for row in (*g.rows[:TEXTS_PER_GROUP], *g.contrast_rows)}
-        rows = np.array(sorted(read), dtype=np.int64)
-        embeddings = np.load(self.run.path / EMBEDDINGS, mmap_mode="r", allow_pickle=False)
-        self.known_texts.remember(self.corpus.texts_at(rows), embeddings[rows])
-        return found
 
     def _spaces(self) -> list[Space]:
         """What sentences are grouped by; with neurons also by their text alone."""
@@ -180,7 +179,7 @@ class ProposalStage(ExtractionStage):
             self.settings.generation.prompts.focus or "",
             self.corpus.texts_at(self._fitted_on()),
             self.encoder,
-            np.load(self.run.path / EMBEDDINGS, mmap_mode="r", allow_pickle=False),
+            self.embeddings,
             self.whitening.mean,
         )
 
