@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from descriptors.grouping_settings import GroupingSettings
 from indexer.arrays import FloatArray, IntArray
-from indexer.clustering import Clustering, held_out_silhouette, spherical_kmeans
+from indexer.clustering import Clustering, held_out_silhouettes, spherical_kmeans
 from indexer.records import Record
 
 
@@ -33,13 +34,17 @@ def ladder(n_sentences: int, settings: GroupingSettings) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """A clustering of `vectors` and its silhouette on held-out ones; `repeat` counts from 0."""
+    """A clustering of `vectors`; `repeat` counts from 0.
+
+    `silhouette` is the mean over held-out vectors, `standard_error` that of this mean.
+    """
 
     space: str
     repeat: int
     vectors: FloatArray
     clustering: Clustering
     silhouette: float
+    standard_error: float
 
     @property
     def n_clusters(self) -> int:
@@ -90,8 +95,14 @@ class SpaceClusterings:
 
     @cached_property
     def best(self) -> int:
-        """The number of clusters that best tells held-out sentences apart."""
-        return max(self.tried, key=lambda each: each.silhouette).n_clusters
+        """The fewest clusters that tell held-out sentences apart about as well as any number.
+
+        Where the silhouette is flat, its highest point is a matter of luck; the fewest clusters
+        within some standard errors of it are not (as the rule of Breiman et al. 1984 for pruning).
+        """
+        highest = max(self.tried, key=lambda each: each.silhouette)
+        enough = highest.silhouette - self.settings.standard_errors * highest.standard_error
+        return next(each.n_clusters for each in self.tried if each.silhouette >= enough)
 
     def at(self, *multiples: float) -> list[Attempt]:
         """Clusterings at multiples of the best number of clusters, all repeats of each."""
@@ -113,6 +124,8 @@ class SpaceClusterings:
             spherical_kmeans(self.vectors, n_clusters, first + restart)
             for restart in range(self.settings.restarts)
         ]
-        scores = [held_out_silhouette(self.held_out, run.centroids) for run in runs]
+        silhouettes = [held_out_silhouettes(self.held_out, run.centroids) for run in runs]
+        scores = [float(np.mean(each)) for each in silhouettes]
         best = int(np.argmax(scores))
-        return Attempt(self.space, repeat, self.vectors, runs[best], scores[best])
+        error = float(np.std(silhouettes[best])) / math.sqrt(len(self.held_out))
+        return Attempt(self.space, repeat, self.vectors, runs[best], scores[best], error)

@@ -11,6 +11,7 @@ class GroupingSettings(Record):
     """How groups are formed; sizes are in sentences.
 
     `neurons_weight` and `focus_weight` are the lengths of these views beside the embedding's 1.
+    The number of clusters is the smallest whose silhouette is within `standard_errors` of the best.
     `repeats` clusterings of each space and granularity vote on which clusters are stable. Clusters
     below `minimum_stability` become groups only while less than `coverage` of the sentences is in a
     group, and parts of groups while there are fewer than `minimum_groups`.
@@ -22,6 +23,7 @@ class GroupingSettings(Record):
     mean_group: int = Field(default=12, ge=2)
     minimum_groups: int = Field(default=48, ge=2)
     maximum_groups: int = Field(default=512, ge=2)
+    standard_errors: float = Field(default=2.0, ge=0.0)
     repeats: int = Field(default=3, ge=2)
     restarts: int = Field(default=3, ge=1)
     minimum_stability: float = Field(default=0.5, ge=0.0, le=1.0)

@@ -48,10 +48,10 @@ def spherical_kmeans(vectors: FloatArray, n_clusters: int, seed: int) -> Cluster
     return Clustering(centroids, assignment.astype(np.int64))
 
 
-def held_out_silhouette(vectors: FloatArray, centroids: FloatArray) -> float:
-    """Mean simplified silhouette of vectors that took no part in the clustering.
+def held_out_silhouettes(vectors: FloatArray, centroids: FloatArray) -> FloatArray:
+    """Simplified silhouettes of vectors that took no part in the clustering (`n_vectors`).
 
-    Per vector 1 - a / b with a and b the cosine distances to the nearest and second nearest
+    1 - a / b with a and b the cosine distances to the nearest and second nearest
     centroid (Hruschka et al. 2004), 0 where both are nothing because two centroids coincide: from
     0 to 1, higher means that the clusters are better told apart.
 
@@ -65,4 +65,4 @@ def held_out_silhouette(vectors: FloatArray, centroids: FloatArray) -> float:
     # Sums of rounded unit vectors may end just above 1.
     own, other = np.maximum(1.0 - nearest[:, 1], 0.0), np.maximum(1.0 - nearest[:, 0], 0.0)
     apart = other > SIMILARITY_TOLERANCE
-    return float(np.mean(np.where(apart, 1.0 - own / np.where(apart, other, 1.0), 0.0)))
+    return np.where(apart, 1.0 - own / np.where(apart, other, 1.0), np.float32(0.0))

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import sem
 
 from descriptors.granularities import SpaceClusterings, ladder
 from descriptors.grouping_settings import GroupingSettings
 from indexer.arrays import FloatArray
-from indexer.clustering import held_out_silhouette
+from indexer.clustering import held_out_silhouettes
 
 SETTINGS = GroupingSettings(restarts=2, repeats=2)
 
@@ -47,13 +48,40 @@ def test_the_ladder_ends_where_the_settings_say(n: int, mean_group: int, maximum
     assert counts[-1] == limit
 
 
-def test_the_best_is_the_count_of_the_highest_silhouette(clusterings: SpaceClusterings) -> None:
+def test_the_best_is_the_fewest_clusters_near_the_highest_silhouette(
+    clusterings: SpaceClusterings,
+) -> None:
     assert clusterings.best in (11, 16, 23)
-    silhouettes = {each.n_clusters: each.silhouette for each in clusterings.tried}
-    assert silhouettes[clusterings.best] == max(silhouettes.values())
+    highest = max(clusterings.tried, key=lambda each: each.silhouette)
+    near = [
+        each.n_clusters
+        for each in clusterings.tried
+        if each.silhouette >= highest.silhouette - 2.0 * highest.standard_error
+    ]
+    assert clusterings.best == min(near)
     for each in clusterings.tried:
-        found = held_out_silhouette(clusterings.held_out, each.clustering.centroids)
-        assert each.silhouette == pytest.approx(found)
+        found = held_out_silhouettes(clusterings.held_out, each.clustering.centroids)
+        assert each.silhouette == pytest.approx(found.mean())
+        assert each.standard_error == pytest.approx(sem(found, ddof=0))
+
+
+def test_a_flat_silhouette_gives_few_clusters_and_without_tolerance_the_highest() -> None:
+    vectors = np.random.default_rng(3).normal(size=(600, 16)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = [
+        SpaceClusterings(
+            "text",
+            vectors[:400],
+            vectors[400:],
+            SETTINGS.model_copy(update={"standard_errors": errors}),
+            0,
+        )
+        for errors in (0.0, 2.0, 1000.0)
+    ]
+    highest = max(found[0].tried, key=lambda each: each.silhouette)
+    assert found[0].best == highest.n_clusters
+    assert found[1].best <= found[0].best
+    assert found[2].best == found[0].tried[0].n_clusters
 
 
 def test_multiples_come_in_repeats_that_start_anew(clusterings: SpaceClusterings) -> None:

@@ -69,7 +69,8 @@ def group_all(
 
 
 def best_count(grouping: Grouping) -> int:
-    return max(grouping.tried, key=lambda each: each.silhouette).n_clusters
+    """The fewest clusters that voted: those of the multiple 1."""
+    return min(each.n_clusters for each in grouping.chosen)
 
 
 def changed(**settings: float) -> GroupingSettings:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from indexer.arrays import FloatArray, IntArray
-from indexer.clustering import held_out_silhouette, spherical_kmeans
+from indexer.clustering import held_out_silhouettes, spherical_kmeans
 from indexer.neighbours import Vectors
 
 
@@ -49,7 +49,7 @@ def planted(n_clusters: int, size: int, seed: int = 0) -> tuple[FloatArray, IntA
 def test_planted_clusters_are_found(n_clusters: int) -> None:
     vectors, labels = planted(n_clusters, 40)
     runs = [spherical_kmeans(vectors, n_clusters, seed) for seed in range(5)]
-    best = max(runs, key=lambda run: held_out_silhouette(vectors, run.centroids))
+    best = max(runs, key=lambda run: held_out_silhouettes(vectors, run.centroids).mean())
     assert adjusted_rand_score(labels, best.assignment) == 1.0
 
 
@@ -144,16 +144,17 @@ def looped_silhouette(vectors: FloatArray, centroids: FloatArray) -> float:
 @given(st.integers(1, 30), st.integers(2, 9), st.integers(0, 99))
 def test_silhouette_equals_a_loop(n_vectors: int, n_centroids: int, seed: int) -> None:
     vectors, centroids = random_units(n_vectors, 4, seed), random_units(n_centroids, 4, seed + 1)
-    found = held_out_silhouette(vectors, centroids)
-    assert found == pytest.approx(looped_silhouette(vectors, centroids), abs=1e-5)
-    assert 0.0 <= found <= 1.0
+    found = held_out_silhouettes(vectors, centroids)
+    assert found.shape == (n_vectors,)
+    assert found.mean() == pytest.approx(looped_silhouette(vectors, centroids), abs=1e-5)
+    assert 0.0 <= found.min() <= found.max() <= 1.0
 
 
 def test_silhouette_by_hand() -> None:
     centroids = np.eye(2, dtype=np.float32)
     vectors = np.array([[1.0, 0.0], [0.6, 0.8]], np.float32)
     # Distances 0 and 1 give 1; distances 0.2 and 0.4 give a half.
-    assert held_out_silhouette(vectors, centroids) == pytest.approx(0.75)
+    assert held_out_silhouettes(vectors, centroids).tolist() == pytest.approx([1.0, 0.5])
 
 
 def test_coinciding_centroids_tell_nothing_apart() -> None:
@@ -161,12 +162,12 @@ def test_coinciding_centroids_tell_nothing_apart() -> None:
     stored = np.repeat(random_units(5, 32), 30, axis=0).astype(np.float16)
     centroids = unit(stored[::30].astype(np.float32))
     doubled = np.vstack([centroids, centroids])
-    assert held_out_silhouette(stored, centroids) > 0.99
-    assert 0.0 <= held_out_silhouette(stored, doubled) < 0.5
+    assert held_out_silhouettes(stored, centroids).min() > 0.99
+    assert 0.0 <= held_out_silhouettes(stored, doubled).mean() < 0.5
 
 
 def test_silhouette_needs_two_clusters_and_vectors() -> None:
     with pytest.raises(ValueError, match="found 4 and 1"):
-        held_out_silhouette(random_units(4, 3), random_units(1, 3))
+        held_out_silhouettes(random_units(4, 3), random_units(1, 3))
     with pytest.raises(ValueError, match="found 0 and 2"):
-        held_out_silhouette(random_units(4, 3)[:0], random_units(2, 3))
+        held_out_silhouettes(random_units(4, 3)[:0], random_units(2, 3))
