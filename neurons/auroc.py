@@ -2,59 +2,73 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from indexer.arrays import DoubleArray, IntArray
+from neurons.row_checks import check_sentences
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-_KEYS = 1 << 16
 _COUNTED_FROM = 4096
 
 
 def average_ranks(activations: NDArray[np.floating]) -> DoubleArray:
     """Ranks from 1 down each column, ties sharing their mean rank (`n_sentences, n_units`).
 
-    Many float16 activations are ranked by counting their 65,536 possible values, others by sorting.
+    Many float16 activations are ranked by counting their values, others by sorting.
     """
     columns = np.ascontiguousarray(activations.T)
-    if columns.dtype == np.float16 and columns.shape[1] >= _COUNTED_FROM:
-        ranks = np.empty(columns.shape, dtype=np.float64)
-        for unit, column in enumerate(columns):
-            ranks[unit] = _counted_ranks(column)
-    else:
+    if columns.dtype != np.float16:
         ranks = _sorted_ranks(columns)
+    elif columns.shape[1] < _COUNTED_FROM:
+        ranks = _sorted_ranks(half_keys(columns))
+    else:
+        ranks = _counted_ranks(half_keys(columns))
     return np.ascontiguousarray(ranks.T)
 
 
-def _counted_ranks(column: NDArray[np.floating]) -> DoubleArray:
-    # Adding zero turns -0.0 into 0.0; then the bits, negative ones flipped, order like the values.
-    bits = (column + np.float16(0)).view(np.uint16)
-    keys = np.where(bits & 0x8000, ~bits, bits | 0x8000)
-    counts = np.bincount(keys, minlength=_KEYS)
-    ends = np.cumsum(counts)
-    mean_ranks: DoubleArray = ends - (counts - 1) / 2.0
-    return mean_ranks[keys]
+def half_keys(halves: NDArray[np.floating]) -> NDArray[np.int16]:
+    """Whole numbers that order like float16 numbers, -0.0 like 0.0 (same shape)."""
+    bits = halves.view(np.int16)
+    negative = bits >> 15
+    keys = bits & np.int16(0x7FFF)
+    # Of a magnitude below 0, all bits flipped plus one is its negative.
+    keys ^= negative
+    keys -= negative
+    return keys
 
 
-def _sorted_ranks(columns: NDArray[np.floating]) -> DoubleArray:
+def _counted_ranks(columns: NDArray[np.int16]) -> DoubleArray:
     """Mean ranks along each row of `columns` (`n_units, n_sentences`)."""
-    order = np.argsort(columns, axis=1, kind="stable")
-    ordered = np.take_along_axis(columns, order, axis=1)
-    differs = ordered[:, 1:] != ordered[:, :-1]
-    edge = np.ones((len(columns), 1), dtype=bool)
-    positions = np.arange(1, columns.shape[1] + 1, dtype=np.float64)
-    starts = np.where(np.hstack([edge, differs]), positions, 0.0)
-    ends = np.where(np.hstack([differs, edge]), positions, np.inf)
-    first = np.maximum.accumulate(starts, axis=1)
-    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
     ranks = np.empty(columns.shape, dtype=np.float64)
-    np.put_along_axis(ranks, order, (first + last) / 2.0, axis=1)
+    for unit, (column, least) in enumerate(zip(columns, columns.min(axis=1), strict=True)):
+        places = np.subtract(column, least, dtype=np.int64)
+        counts = np.bincount(places)
+        doubled = np.cumsum(counts)
+        doubled += doubled
+        doubled -= counts - 1
+        ranks[unit] = doubled[places]
+    ranks *= 0.5
     return ranks
+
+
+def _sorted_ranks(columns: NDArray[Any]) -> DoubleArray:
+    """Mean ranks along each row of `columns` (`n_units, n_sentences`)."""
+    n_units, n_sentences = columns.shape
+    order = np.argsort(columns, axis=1, kind="stable")
+    order += np.arange(n_units).reshape(-1, 1) * n_sentences
+    ordered = columns.ravel()[order]
+    first = np.ones(columns.shape, dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=first[:, 1:])
+    starts = np.flatnonzero(first)
+    lengths = np.diff(starts, append=columns.size)
+    ranks = np.empty(columns.size, dtype=np.float64)
+    ranks[order.ravel()] = np.repeat(starts % n_sentences + (lengths + 1) / 2.0, lengths)
+    return ranks.reshape(columns.shape)
 
 
 def indicator(membership: csr_matrix) -> csr_matrix:
@@ -70,7 +84,8 @@ def indicator(membership: csr_matrix) -> csr_matrix:
 
 def set_sizes(membership: csr_matrix) -> IntArray:
     """Number of sentences of each set (`n_sets`)."""
-    return np.diff(indicator(membership).indptr).astype(np.int64)
+    sets = membership if membership.has_canonical_format else indicator(membership)
+    return np.diff(sets.indptr).astype(np.int64)
 
 
 def rarer_sizes(membership: csr_matrix) -> IntArray:
@@ -82,24 +97,26 @@ def rarer_sizes(membership: csr_matrix) -> IntArray:
 def auroc_from_ranks(ranks: DoubleArray, membership: csr_matrix) -> DoubleArray:
     """AUROC of each unit for each sentence set (`n_sets, n_units`), from `average_ranks`.
 
-    AUROC = (R - n1 (n1 + 1) / 2) / (n1 n0) with R the rank sum of the n1 members (Mann-Whitney).
     Every stored entry of `membership` is a member, see `indicator`. A set without members or
     without non-members has no AUROC and gets NaN.
 
     Raises:
         ValueError: the membership covers another number of sentences than the ranks.
     """
-    n_sentences = ranks.shape[0]
-    if membership.shape[1] != n_sentences:
-        raise ValueError(
-            f"membership covers {membership.shape[1]} sentences, ranks cover {n_sentences}"
-        )
-    sets = indicator(membership)
-    members = set_sizes(sets).astype(np.float64).reshape(-1, 1)
-    others = n_sentences - members
-    wins = np.asarray(sets @ ranks, dtype=np.float64) - members * (members + 1.0) / 2.0
-    pairs = np.where(members * others > 0.0, members * others, np.nan)
-    return np.asarray(wins / pairs, dtype=np.float64)
+    check_sentences(membership, ranks=len(ranks))
+    sums = np.asarray(indicator(membership) @ ranks, dtype=np.float64)
+    return auroc_from_sums(sums, set_sizes(membership), len(ranks))
+
+
+def auroc_from_sums(rank_sums: DoubleArray, n_members: IntArray, n_sentences: int) -> DoubleArray:
+    """AUROC of each unit for each sentence set (`n_sets, n_units`), from its members' rank sums.
+
+    AUROC = (R - n1 (n1 + 1) / 2) / (n1 n0) with R the rank sum of the n1 members (Mann-Whitney).
+    """
+    members = n_members.astype(np.float64).reshape(-1, 1)
+    pairs = members * (n_sentences - members)
+    wins = rank_sums - members * (members + 1.0) / 2.0
+    return np.asarray(wins / np.where(pairs > 0.0, pairs, np.nan), dtype=np.float64)
 
 
 def auroc(activations: NDArray[np.floating], membership: csr_matrix) -> DoubleArray:

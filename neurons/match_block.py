@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from neurons.auroc import auroc_from_ranks, indicator, rarer_sizes, set_sizes
+from neurons.auroc import rarer_sizes, set_sizes
 from neurons.null import NullThresholds
+from neurons.records import Tail
 from neurons.selection import best_first, first_distinct
 from neurons.significance import (
+    ZHistogram,
     auroc_bounds,
     conservative_standard_error,
     delong_standard_error,
     enrichment_z,
+    mann_whitney_z,
 )
 
 if TYPE_CHECKING:
@@ -79,19 +82,40 @@ class TailMatches:
     strong_enough: BoolArray
 
 
-def split_areas(ranks: SplitRanks, sets: JudgeableSets) -> SplitAreas:
-    """AUROC of the positive tails of a block."""
-    return SplitAreas(
-        auroc_from_ranks(ranks.discover, sets.discover),
-        auroc_from_ranks(ranks.validation, sets.validation),
-        auroc_from_ranks(ranks.test, sets.test),
+@dataclass(frozen=True)
+class BlockMatches:
+    """The matches of both tails of a block, which of its units are constant, and all z values."""
+
+    positive: TailMatches
+    negative: TailMatches
+    constant: BoolArray
+    histogram: ZHistogram
+
+
+def match_block(ranks: SplitRanks, sets: JudgeableSets, settings: MatchingSettings) -> BlockMatches:
+    """Match both tails of the units of a block."""
+    areas = split_areas(ranks, sets)
+    z = mann_whitney_z(
+        areas.discover, set_sizes(sets.discover), len(ranks.discover), ranks.discover_variances
+    )
+    histogram = ZHistogram()
+    histogram.add(z)
+    histogram.add(-z)
+    return BlockMatches(
+        positive=match_tail(ranks, areas, z, sets, settings, Tail.POSITIVE),
+        negative=match_tail(ranks, areas.mirrored(), -z, sets, settings, Tail.NEGATIVE),
+        constant=ranks.constant,
+        histogram=histogram,
     )
 
 
-def mirrored_ranks(ranks: SplitRanks) -> SplitRanks:
-    """Ranks of the negated activations."""
-    return type(ranks)(
-        *(len(own) + 1.0 - own for own in (ranks.discover, ranks.validation, ranks.test))
+def split_areas(ranks: SplitRanks, sets: JudgeableSets) -> SplitAreas:
+    """AUROC of the positive tails of a block."""
+    auroc = ranks.arithmetic.auroc
+    return SplitAreas(
+        auroc(ranks.discover, sets.discover),
+        auroc(ranks.validation, sets.validation),
+        auroc(ranks.test, sets.test),
     )
 
 
@@ -106,8 +130,12 @@ def match_tail(
     z: DoubleArray,
     sets: JudgeableSets,
     settings: MatchingSettings,
+    tail: Tail,
 ) -> TailMatches:
-    """Choose the matches of one tail: candidates by all that is not test, told on test."""
+    """Choose the matches of one tail: candidates by all that is not test, told on test.
+
+    The ranks are those of the activations for either tail; areas and z are those of the tail.
+    """
     n_discover, n_validation = rarer_sizes(sets.discover), rarer_sizes(sets.validation)
     pooled = _pooled_area(areas, n_discover, n_validation)
     ordered = best_first(
@@ -134,16 +162,17 @@ def match_tail(
     owner = np.repeat(np.arange(len(ordered)), lengths)
     place = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     chosen = ordered[owner, places[owner, place]]
-    low, high = _intervals(ranks.test, areas.test, sets.test, owner, chosen)
+    area = areas.test[chosen, owner]
+    low, high = _intervals(ranks, area, sets.test, owner, chosen, tail)
     return TailMatches(
         unit=owner,
         place=place,
         set_number=chosen,
-        auroc=areas.test[chosen, owner],
+        auroc=area,
         ci_low=low,
         ci_high=high,
         z=z[chosen, owner],
-        exemplar_z=_exemplar_z(ranks.discover, sets.discover, settings)[chosen, owner],
+        exemplar_z=_exemplar_z(ranks, sets.discover, owner, chosen, tail, settings),
         beats_null=np.asarray(beats.any(axis=1)),
         strong_enough=np.asarray(strong.any(axis=1)),
     )
@@ -156,25 +185,50 @@ def _pooled_area(areas: SplitAreas, n_discover: IntArray, n_validation: IntArray
 
 
 def _intervals(
-    ranks: DoubleArray, area: DoubleArray, sets: csr_matrix, owner: IntArray, chosen: IntArray
+    ranks: SplitRanks,
+    area: DoubleArray,
+    sets: csr_matrix,
+    owner: IntArray,
+    chosen: IntArray,
+    tail: Tail,
 ) -> tuple[DoubleArray, DoubleArray]:
+    """Bounds of the AUROC on test of each match; sets of one size go together."""
+    n_sentences = len(ranks.test)
     low, high = np.empty(len(chosen)), np.empty(len(chosen))
-    order = np.argsort(chosen, kind="stable")
-    limits = np.flatnonzero(np.diff(chosen[order])) + 1
+    sizes = set_sizes(sets)[chosen]
+    # numpy sums one column in another order than several side by side. A match that is the only one
+    # of its set is summed as one column, so that bounds depend on no other set.
+    lone = np.bincount(chosen, minlength=sets.shape[0])[chosen] == 1
+    groups = sizes * 2 + lone
+    order = np.argsort(groups, kind="stable")
+    limits = np.flatnonzero(np.diff(groups[order])) + 1
     for entries in np.split(order, limits) if len(order) else ():
-        number = int(chosen[entries[0]])
-        members = sets.indices[sets.indptr[number] : sets.indptr[number + 1]].astype(np.int64)
-        units = owner[entries]
-        error = delong_standard_error(ranks[:, units], members)
-        n_rarer = min(len(members), len(ranks) - len(members))
-        low[entries], high[entries] = auroc_bounds(area[number, units], error, n_rarer)
+        size = int(sizes[entries[0]])
+        members = sets.indices[sets.indptr[chosen[entries]].reshape(-1, 1) + np.arange(size)]
+        own = ranks.arithmetic.picked(ranks.test, members.astype(np.int64), owner[entries])
+        if tail is Tail.NEGATIVE:
+            own = n_sentences + 1.0 - own
+        columns = np.asarray(own.T, order="F" if lone[entries[0]] else "C")
+        error = delong_standard_error(columns, n_sentences)
+        n_rarer = min(size, n_sentences - size)
+        low[entries], high[entries] = auroc_bounds(area[entries], error, n_rarer)
     return low, high
 
 
-def _exemplar_z(ranks: DoubleArray, sets: csr_matrix, settings: MatchingSettings) -> DoubleArray:
-    n_sentences = len(ranks)
+def _exemplar_z(
+    ranks: SplitRanks,
+    sets: csr_matrix,
+    owner: IntArray,
+    chosen: IntArray,
+    tail: Tail,
+    settings: MatchingSettings,
+) -> DoubleArray:
+    """Enrichment of the exemplars on discover of each match."""
+    n_sentences = len(ranks.discover)
     wanted = max(1, round(settings.exemplar_share * n_sentences))
-    exemplars = (ranks > n_sentences - wanted).astype(np.float32)
-    hits = np.asarray(indicator(sets).astype(np.float32) @ exemplars, dtype=np.float64)
-    counts = exemplars.sum(axis=0, dtype=np.float64)
-    return enrichment_z(hits, set_sizes(sets), counts, n_sentences)
+    hits, counts = ranks.arithmetic.exemplar_hits(
+        ranks.discover, sets, wanted, highest=tail is Tail.POSITIVE
+    )
+    column = hits[chosen, owner].reshape(-1, 1)
+    found = enrichment_z(column, set_sizes(sets)[chosen], counts[owner].reshape(-1, 1), n_sentences)
+    return found.ravel()

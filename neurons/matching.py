@@ -8,32 +8,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
+from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from indexer.arrays import BoolArray, DoubleArray, IntArray
+from indexer.engine import Engine, Held, LocalEngine
 from indexer.records import Record
-from neurons.auroc import set_sizes
+from neurons.auroc import indicator, set_sizes
 from neurons.match_block import (
+    BlockMatches,
     JudgeableSets,
     TailMatches,
     lower_bound,
-    match_tail,
-    mirrored_ranks,
-    split_areas,
+    match_block,
 )
 from neurons.null import NullThresholds, null_thresholds
+from neurons.rank_arithmetic import NUMPY_RANKS, RankArithmetic
 from neurons.records import Tail
 from neurons.selection import overlap
-from neurons.significance import ZHistogram, mann_whitney_z
+from neurons.significance import ZHistogram
 from neurons.split_rows import (
     Activations,
+    Block,
     SplitRanks,
     SplitRows,
     Watch,
-    ranked_blocks,
+    finite_blocks,
+    ranked,
     sampled_units,
     unwatched,
 )
@@ -110,6 +114,7 @@ class Matcher:
         rows: SplitRows,
         settings: MatchingSettings,
         seed: int,
+        arithmetic: RankArithmetic = NUMPY_RANKS,
     ) -> None:
         if membership.shape[1] != activations.n_sentences:
             raise ValueError(
@@ -117,23 +122,20 @@ class Matcher:
                 f"activations cover {activations.n_sentences}"
             )
         self._settings = settings
-        self._sets = _judgeable_sets(activations, membership, rows, settings, seed)
+        self.sets = _judgeable_sets(activations, membership, rows, settings, seed, arithmetic)
         self._histogram = ZHistogram()
         self._blocks: list[tuple[TailMatches, TailMatches]] = []
         self._constant: list[BoolArray] = []
 
     def add(self, ranks: SplitRanks) -> None:
         """Match the next block of neurons."""
-        areas = split_areas(ranks, self._sets)
-        z = mann_whitney_z(areas.discover, set_sizes(self._sets.discover), ranks.discover)
-        self._histogram.add(z)
-        self._histogram.add(-z)
-        positive = match_tail(ranks, areas, z, self._sets, self._settings)
-        negative = match_tail(
-            mirrored_ranks(ranks), areas.mirrored(), -z, self._sets, self._settings
-        )
-        self._blocks.append((positive, negative))
-        self._constant.append(ranks.constant)
+        self.take(match_block(ranks, self.sets, self._settings))
+
+    def take(self, block: BlockMatches) -> None:
+        """The next block of neurons, which was matched against `sets`."""
+        self._histogram.merge(block.histogram)
+        self._blocks.append((block.positive, block.negative))
+        self._constant.append(block.constant)
 
     def result(self) -> Matches:
         """All matches whose q value over every pair is small enough."""
@@ -156,7 +158,7 @@ class Matcher:
             neuron=neuron[kept],
             tail=tail[kept],
             rank=_ranks_within(neuron[kept] * 2 + tail[kept]),
-            descriptor=self._sets.rows[_joined([part.set_number for part in parts])[kept]],
+            descriptor=self.sets.rows[_joined([part.set_number for part in parts])[kept]],
             auroc=_joined([part.auroc for part in parts])[kept],
             ci_low=_joined([part.ci_low for part in parts])[kept],
             ci_high=_joined([part.ci_high for part in parts])[kept],
@@ -167,8 +169,8 @@ class Matcher:
                 [(a.strong_enough, b.strong_enough) for a, b in self._blocks]
             ),
             constant=np.stack([constant, constant], axis=1),
-            usable_descriptors=len(self._sets.rows),
-            null=self._sets.null,
+            usable_descriptors=len(self.sets.rows),
+            null=self.sets.null,
         )
 
     @staticmethod
@@ -183,6 +185,8 @@ def match(
     settings: MatchingSettings,
     seed: int,
     watch: Watch = unwatched,
+    arithmetic: RankArithmetic = NUMPY_RANKS,
+    engine: Engine | None = None,
 ) -> Matches:
     """Match every tail of every neuron against every descriptor; see `Matcher`.
 
@@ -193,14 +197,35 @@ def match(
         settings: how matches are chosen.
         seed: of the permutation null.
         watch: wraps the blocks, for a progress bar.
+        arithmetic: of the ranks; what is found does not depend on it.
+        engine: where blocks are matched; in this process if None.
 
     Raises:
         ValueError: membership and activations cover different numbers of sentences.
+        RunError: an activation is no finite number.
     """
-    matcher = Matcher(activations, membership, rows, settings, seed)
-    for ranks in ranked_blocks(activations, rows, watch):
-        matcher.add(ranks)
+    matcher = Matcher(activations, membership, rows, settings, seed, arithmetic)
+    # Workers keep what has a key they know, and two memberships may be alike in all that is cheap
+    # to compare.
+    task = Held(uuid4().hex, _Task(matcher.sets, rows, settings, arithmetic))
+    blocks = finite_blocks(activations, watch)
+    for matched in (engine or LocalEngine()).map(_matched, task, blocks):
+        matcher.take(matched)
     return matcher.result()
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What every block is matched with."""
+
+    sets: JudgeableSets
+    rows: SplitRows
+    settings: MatchingSettings
+    arithmetic: RankArithmetic
+
+
+def _matched(task: _Task, block: Block) -> BlockMatches:
+    return match_block(ranked(block, task.rows, task.arithmetic), task.sets, task.settings)
 
 
 def _judgeable_sets(
@@ -209,6 +234,7 @@ def _judgeable_sets(
     rows: SplitRows,
     settings: MatchingSettings,
     seed: int,
+    arithmetic: RankArithmetic,
 ) -> JudgeableSets:
     splits = [membership[:, own] for own in (rows.discover, rows.validation, rows.test)]
     least = (settings.minimum_discover, settings.minimum_held_out, settings.minimum_held_out)
@@ -217,7 +243,7 @@ def _judgeable_sets(
         sizes = set_sizes(split)
         enough &= (sizes >= minimum) & (split.shape[1] - sizes >= minimum)
     usable = np.flatnonzero(enough)
-    discover, validation, test = (split[usable] for split in splits)
+    discover, validation, test = (indicator(split[usable]) for split in splits)
     null = null_thresholds(
         sampled_units(activations, settings.null_neurons, seed),
         (discover, validation),
@@ -227,6 +253,7 @@ def _judgeable_sets(
         settings.null_repeats,
         settings.null_quantile,
         seed,
+        arithmetic,
     )
     return JudgeableSets(usable, discover, validation, test, overlap(discover), null)
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from indexer.arrays import DoubleArray, IntArray
 from indexer.records import Record
-from neurons.auroc import auroc_from_ranks, average_ranks, rarer_sizes
+from neurons.auroc import rarer_sizes
+from neurons.rank_arithmetic import NUMPY_RANKS, RankArithmetic
 from neurons.split_rows import block_units
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def null_thresholds(
     repeats: int,
     quantile: float,
     seed: int,
+    arithmetic: RankArithmetic = NUMPY_RANKS,
 ) -> NullThresholds:
     """Quantiles of a statistic when activations belong to other documents.
 
@@ -89,6 +91,7 @@ def null_thresholds(
         repeats: permutations.
         quantile: of the largest statistic of a tail on discover, and of all on validation.
         seed: of the permutations.
+        arithmetic: of the ranks; the thresholds do not depend on it.
     """
     fitted = sample[rows[0]]
     varying = (fitted != fitted[:1]).any(axis=0)
@@ -104,10 +107,14 @@ def null_thresholds(
     columns = np.flatnonzero(varying)
     for first in range(0, len(columns), units):
         block = sample[:, columns[first : first + units]]
-        ranks = [average_ranks(block[own]) for own in rows]
+        ranks = [arithmetic.average_ranks(block[own]) for own in rows]
         for permutation in permutations:
             discover, validation = (
-                _both_tails(own_ranks[own], own_sets, statistic)
+                _both_tails(
+                    arithmetic.auroc(arithmetic.reordered(own_ranks, own), own_sets),
+                    rarer_sizes(own_sets),
+                    statistic,
+                )
                 for own_ranks, own, own_sets in zip(ranks, permutation, sets, strict=True)
             )
             largest.append(discover.max(axis=0))
@@ -118,7 +125,6 @@ def null_thresholds(
     )
 
 
-def _both_tails(ranks: DoubleArray, sets: csr_matrix, statistic: Statistic) -> DoubleArray:
+def _both_tails(area: DoubleArray, n_rarer: IntArray, statistic: Statistic) -> DoubleArray:
     """The statistic of both tails (`n_sets, 2 n_units`)."""
-    area = auroc_from_ranks(ranks, sets)
-    return statistic(np.concatenate([area, 1.0 - area], axis=1), rarer_sizes(sets))
+    return statistic(np.concatenate([area, 1.0 - area], axis=1), n_rarer)

@@ -25,17 +25,18 @@ def conservative_standard_error(auroc: DoubleArray, n_rarer: IntArray) -> Double
     return np.asarray(np.sqrt(inside * (1.0 - inside) / rarer), dtype=np.float64)
 
 
-def mann_whitney_z(auroc: DoubleArray, n_members: IntArray, ranks: DoubleArray) -> DoubleArray:
+def mann_whitney_z(
+    auroc: DoubleArray, n_members: IntArray, n_sentences: int, rank_variances: DoubleArray
+) -> DoubleArray:
     """Normal score of each AUROC under no relation (`n_sets, n_units`), corrected for ties.
 
     The variance of the ranks themselves carries the tie correction: the rank sum of n1 of n
-    sentences has variance n1 n0 / (n - 1) times the population variance of the ranks. A constant
-    unit has z 0.
+    sentences has variance n1 n0 / (n - 1) times the population variance of the ranks (`n_units`). A
+    constant unit has z 0.
     """
-    n_sentences = len(ranks)
     members = n_members.astype(np.float64).reshape(-1, 1)
     others = n_sentences - members
-    variance = members * others / (n_sentences - 1.0) * ranks.var(axis=0)
+    variance = members * others / (n_sentences - 1.0) * rank_variances
     with np.errstate(invalid="ignore", divide="ignore"):
         z = (auroc - 0.5) * members * others / np.sqrt(variance)
     return np.asarray(np.nan_to_num(z, nan=0.0, posinf=0.0, neginf=0.0), dtype=np.float64)
@@ -54,6 +55,10 @@ class ZHistogram:
     def add(self, z: DoubleArray) -> None:
         """Count every value of `z`, any shape."""
         self._counts += np.bincount(self._bins(z).ravel(), minlength=len(self._counts))
+
+    def merge(self, other: ZHistogram) -> None:
+        """Count what another histogram has counted, too."""
+        self._counts += other._counts
 
     @staticmethod
     def _bins(z: DoubleArray) -> IntArray:
@@ -77,23 +82,24 @@ class ZHistogram:
         return np.asarray(adjusted[self._bins(z)], dtype=np.float64)
 
 
-def delong_standard_error(ranks: DoubleArray, members: IntArray) -> DoubleArray:
-    """Standard error of the AUROC of one sentence set for each unit (`n_units`).
+def delong_standard_error(member_ranks: DoubleArray, n_sentences: int) -> DoubleArray:
+    """Standard error of the AUROC of a sentence set for each unit (`n_units`).
 
     DeLong et al. 1988 from placement values; only the members' ranks are needed. A non-member tied
     with a member counts as half a win with full weight, which errs on the large side.
 
     Args:
-        ranks: `average_ranks` over the split (`n_sentences, n_units`).
-        members: positions of the set (`n_members`, at least 2).
+        member_ranks: `average_ranks` over the split, of the members (`n_members, n_units`).
+        n_sentences: of the split.
 
     Raises:
         ValueError: fewer than two members or non-members.
     """
-    n_members, n_others = len(members), len(ranks) - len(members)
+    n_members = len(member_ranks)
+    n_others = n_sentences - n_members
     if n_members < 2 or n_others < 2:
         raise ValueError(f"need 2 members and 2 others, found {n_members} and {n_others}")
-    own = np.sort(ranks[members], axis=0)
+    own = np.sort(member_ranks, axis=0)
     within = _ranks_within(own)
     below = own - within
     placement = below / n_others

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from descriptors.records import Split
 from indexer.arrays import BoolArray, DoubleArray, IntArray
-from neurons.auroc import average_ranks
+from indexer.errors import RunError
+from neurons.rank_arithmetic import NUMPY_RANKS, RankArithmetic, Ranks
 
 if TYPE_CHECKING:
     from descriptors.corpus import Corpus
@@ -53,11 +55,13 @@ class Activations:
         n_sentences: rows of each block.
         blocks: yields arrays (`n_sentences, n_units`), of at most the asked number of units, that
             make up all neurons in order.
+        name: what a neuron, counted over all blocks, is called in messages.
     """
 
     n_neurons: int
     n_sentences: int
     blocks: Callable[[int], Iterator[Block]]
+    name: Callable[[int], str] = "neuron {}".format
 
     @classmethod
     def of_store(cls, store: ActivationStore) -> Activations:
@@ -69,21 +73,37 @@ class Activations:
                 for first in range(0, array.shape[1], n_units):
                     yield np.asarray(array[:, first : first + n_units])
 
-        return cls(store.n_neurons, store.n_sentences, blocks)
+        def name(neuron: int) -> str:
+            for layer_site in store.layer_sites:
+                if neuron < store.units(layer_site):
+                    return f"{layer_site}.{neuron} of {store.folder}"
+                neuron -= store.units(layer_site)
+            raise IndexError(neuron)
+
+        return cls(store.n_neurons, store.n_sentences, blocks, name)
 
 
 @dataclass(frozen=True)
 class SplitRanks:
-    """Ranks of a block of units within each split (`n_rows of the split, n_units`)."""
+    """Ranks of a block of units within each split (`n_rows of the split, n_units`).
 
-    discover: DoubleArray
-    validation: DoubleArray
-    test: DoubleArray
+    They are arrays unless another `arithmetic` made them.
+    """
+
+    discover: Ranks
+    validation: Ranks
+    test: Ranks
+    arithmetic: RankArithmetic = NUMPY_RANKS
+
+    @cached_property
+    def discover_variances(self) -> DoubleArray:
+        """Of the discover ranks of each unit (`n_units`)."""
+        return self.arithmetic.variances(self.discover)
 
     @property
-    def constant(self) -> NDArray[np.bool_]:
+    def constant(self) -> BoolArray:
         """Which units have one activation for all discover sentences (`n_units`)."""
-        return np.asarray((self.discover == self.discover[:1]).all(axis=0))
+        return np.asarray(self.discover_variances == 0.0)
 
 
 def block_units(n_sentences: int) -> int:
@@ -97,16 +117,60 @@ def unwatched(blocks: Iterable[Block], _n_neurons: int) -> Iterable[Block]:
 
 
 def ranked_blocks(
-    activations: Activations, rows: SplitRows, watch: Watch = unwatched
+    activations: Activations,
+    rows: SplitRows,
+    watch: Watch = unwatched,
+    arithmetic: RankArithmetic = NUMPY_RANKS,
 ) -> Iterator[SplitRanks]:
-    """Rank every block of neurons within the splits; `watch` wraps them for a progress bar."""
+    """Rank every block of neurons within the splits.
+
+    Args:
+        activations: the neurons.
+        rows: rows of each split.
+        watch: wraps the blocks, for a progress bar.
+        arithmetic: what ranks them.
+
+    Raises:
+        RunError: an activation is no finite number.
+    """
+    for block in finite_blocks(activations, watch):
+        yield ranked(block, rows, arithmetic)
+
+
+def finite_blocks(activations: Activations, watch: Watch = unwatched) -> Iterator[Block]:
+    """All neurons block by block; `watch` wraps the blocks, for a progress bar.
+
+    Raises:
+        RunError: an activation is no finite number.
+    """
     units = block_units(activations.n_sentences)
+    first = 0
     for block in watch(activations.blocks(units), activations.n_neurons):
-        yield SplitRanks(
-            average_ranks(block[rows.discover]),
-            average_ranks(block[rows.validation]),
-            average_ranks(block[rows.test]),
-        )
+        finite = _finite(block)
+        if not finite.all():
+            row, unit = np.argwhere(~finite)[0].tolist()
+            raise RunError(
+                f"{activations.name(first + unit)} is {block[row, unit]} on sentence {row} "
+                "(counted from 0), expected a finite number: the activations are damaged; remove "
+                "them and run again"
+            )
+        yield block
+        first += block.shape[1]
+
+
+def ranked(block: Block, rows: SplitRows, arithmetic: RankArithmetic = NUMPY_RANKS) -> SplitRanks:
+    """Ranks of the neurons of a block, whose activations are finite, within each split."""
+    splits = (rows.discover, rows.validation, rows.test)
+    discover, validation, test = (arithmetic.average_ranks(block[own]) for own in splits)
+    return SplitRanks(discover, validation, test, arithmetic)
+
+
+def _finite(values: Block) -> BoolArray:
+    """Which values are finite numbers (same shape)."""
+    if values.dtype != np.float16:
+        return np.isfinite(values)
+    # Several times as fast: all exponent bits are set in infinities and NaN, and only there.
+    return np.asarray((values.view(np.uint16) & 0x7C00) != 0x7C00)
 
 
 def sampled_units(activations: Activations, n_wanted: int, seed: int) -> Block:

@@ -90,6 +90,21 @@ def test_counted_and_sorted_ranks_are_the_same() -> None:
     np.testing.assert_array_equal(counted, rankdata(columns.astype(np.float64), axis=0))
 
 
+@given(activations=st.one_of(HALF_VALUES, FEW_VALUES))
+@settings(max_examples=80, deadline=None)
+def test_ranks_of_few_sentences_agree_with_scipy(activations: NDArray[np.float16]) -> None:
+    for dtype in (np.float16, np.float32, np.float64):
+        ranks = average_ranks(activations.astype(dtype))
+        assert ranks.flags.c_contiguous
+        np.testing.assert_array_equal(ranks, rankdata(activations, axis=0))
+
+
+def test_columns_of_a_larger_array_are_ranked() -> None:
+    values = np.random.default_rng(3).normal(size=(5000, 9)).astype(np.float16)
+    for part in (values[:, 2:5], values[::2, 3:], values[:40, ::-1], np.asfortranarray(values)):
+        np.testing.assert_array_equal(average_ranks(part), rankdata(part, axis=0))
+
+
 def test_every_finite_half_has_its_rank() -> None:
     halves = np.random.default_rng(1).permutation(every_finite_half())
     ranks = average_ranks(halves[:, np.newaxis])

@@ -9,6 +9,7 @@ import pytest
 from scipy.sparse import csr_matrix
 
 from indexer.arrays import IntArray
+from indexer.errors import RunError
 from neurons import split_rows
 from neurons.matching import Matcher, Matches, MatchingSettings
 from neurons.split_rows import SplitRows, ranked_blocks
@@ -173,6 +174,17 @@ def test_constant_units_match_nothing(planted_world: World) -> None:
     everything = replace(world, activations=np.zeros_like(activations)).match()
     assert everything.constant.all()
     assert not everything.beats_null.any()
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_an_activation_that_is_no_finite_number_stops_the_match(
+    planted_world: World, wrong: float
+) -> None:
+    for sentence in (0, N_SENTENCES - 1):
+        activations = planted_world.activations.copy()
+        activations[sentence, 31] = wrong
+        with pytest.raises(RunError, match=f"^neuron 31 is {wrong} on sentence {sentence} "):
+            replace(planted_world, activations=activations).match()
 
 
 def test_a_tail_whose_matches_have_too_large_a_q_does_not_beat_the_null(

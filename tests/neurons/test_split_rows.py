@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from indexer.errors import RunError
 from neurons import split_rows
 from neurons.auroc import average_ranks
 from neurons.records import Pooling, Site
@@ -40,7 +41,8 @@ def in_memory(values: NDArray[np.float16], at_most: int | None = None) -> Activa
     return Activations(values.shape[1], len(values), blocks)
 
 
-def test_a_store_is_read_in_blocks_that_make_up_all_its_neurons(tmp_path: Path) -> None:
+def stored(folder: Path, values: NDArray[np.float16]) -> Activations:
+    """The first 19 columns as one layer site and the others as another."""
     sites = (
         StoredSite(layer=0, site=Site.FFN, units=19),
         StoredSite(layer=1, site=Site.HIDDEN, units=11),
@@ -48,12 +50,15 @@ def test_a_store_is_read_in_blocks_that_make_up_all_its_neurons(tmp_path: Path) 
     layout = StoreLayout(
         key="k", n_sentences=12, window_sentences=12, pooling=Pooling.MAX, sites=sites
     )
-    writer = StoreWriter.open(tmp_path, layout)
-    parts = {sites[0].layer_site: VALUES[:, :19], sites[1].layer_site: VALUES[:, 19:]}
+    writer = StoreWriter.open(folder, layout)
+    parts = {sites[0].layer_site: values[:, :19], sites[1].layer_site: values[:, 19:]}
     writer.write_window(parts, ExtractionReport(sentences=12))
     writer.finish(None)
+    return Activations.of_store(ActivationStore.open(folder))
 
-    activations = Activations.of_store(ActivationStore.open(tmp_path))
+
+def test_a_store_is_read_in_blocks_that_make_up_all_its_neurons(tmp_path: Path) -> None:
+    activations = stored(tmp_path, VALUES)
     assert (activations.n_neurons, activations.n_sentences) == (30, 12)
     for _ in range(2):
         blocks = list(activations.blocks(8))
@@ -91,6 +96,37 @@ def test_the_watch_sees_every_block(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert len(list(ranked_blocks(in_memory(VALUES), ROWS, watch))) == 4
     assert seen == [30, 8, 8, 8, 6]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("row", "unit", "name"), [(4, 3, "L0.ffn.3"), (11, 29, "L1.hidden.10")])
+def test_an_activation_that_is_no_finite_number_is_refused_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: float, row: int, unit: int, name: str
+) -> None:
+    monkeypatch.setattr(split_rows, "_BLOCK_BYTES", 1)
+    values = VALUES.copy()
+    values[row, unit] = wrong
+    expected = f"^{name} of {tmp_path} is {wrong} on sentence {row} \\(counted from 0\\), expected"
+    with pytest.raises(RunError, match=expected):
+        list(ranked_blocks(stored(tmp_path, values), ROWS))
+    with pytest.raises(RunError, match=f"^neuron {unit} is {wrong} on sentence {row} "):
+        list(ranked_blocks(in_memory(values), ROWS))
+
+
+def test_half_and_single_numbers_are_finite_alike() -> None:
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    with np.errstate(invalid="ignore"):
+        singles = every.astype(np.float32)
+    np.testing.assert_array_equal(split_rows._finite(every), np.isfinite(singles))
+    np.testing.assert_array_equal(split_rows._finite(singles), np.isfinite(singles))
+
+
+def test_the_last_neuron_has_a_name_and_the_next_has_none(tmp_path: Path) -> None:
+    activations = stored(tmp_path, VALUES)
+    assert activations.name(18).startswith("L0.ffn.18 of ")
+    assert activations.name(19).startswith("L1.hidden.0 of ")
+    with pytest.raises(IndexError):
+        activations.name(30)
 
 
 def test_a_unit_is_constant_by_its_discover_sentences() -> None:
