@@ -1,15 +1,19 @@
-"""How long 15,000 short sentences take to become activations of 9,216 FFN units.
+"""How long sentences take to become activations, FFN units and hidden units.
 
-Before a window of sentences is extracted, its batches go through the bare model, so that both are
-timed next to each other.
+Four things are timed in turns, on one part of the sentences after the other, so that a busy machine
+slows all of them: a large matrix product (what the machine can do), the bare model on the batches
+of the extraction, the extraction, and the way of toolkits that read one sentence a pass and keep
+all hidden states, on a few sentences of each part.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,95 +22,225 @@ from benchmarks.processes import watch
 from benchmarks.records import Measurement
 
 if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
     from indexer.arrays import IntArray
+    from neurons.reading import ExtractionSettings
+    from neurons.store import ExtractionReport
     from neurons.subject import SubjectModel
 
-SENTENCES = 15_000
-STORE = "activations"
+SENTENCES = 20_000
 
 _RESULT = "extraction.json"
-_GOAL = "<= 90"
+_MATRIX = 2_048
+_SINGLE_SENTENCES = 100
+_TURN_SENTENCES = 4_096
 
 
 def measure(workspace: Path) -> list[Measurement]:
-    """Seconds of an extraction in a process of its own, and its ratio to the bare model."""
-    ensure_store(workspace)
+    """Seconds of an extraction in a process of its own, and its ratios to the three others."""
+    watch([sys.executable, "-m", "benchmarks.extraction", "turns", str(workspace)])
     found = json.loads((workspace / _RESULT).read_text(encoding="utf-8"))
     return [
+        Measurement.of("extraction.seconds", found["seconds"], "s", goal="<= 90"),
         Measurement.of(
-            "extraction.ffn",
-            found["seconds"],
-            "s",
-            goal=_GOAL,
+            "extraction.speed",
+            found["tokens"] / found["seconds"],
+            "tokens/s",
             against="bare forward pass of the same batches",
-            reference=found["bare_seconds"],
-        )
+            reference=found["tokens"] / found["bare_seconds"],
+        ),
+        Measurement.of(
+            "extraction.share_of_bare", found["bare_seconds"] / found["seconds"], "", goal=">= 0.85"
+        ),
+        Measurement.of(
+            "extraction.useful_share_of_matrix_product",
+            found["useful_rate"] / found["matrix_rate"],
+            "",
+            goal=">= 0.60",
+        ),
+        Measurement.of(
+            "extraction.times_one_sentence_a_pass",
+            found["sentences_a_second"] / found["single_sentences_a_second"],
+            "",
+            goal=">= 6",
+        ),
+        Measurement.of("extraction.matrix_product", found["matrix_rate"] / 1e9, "GFLOP/s"),
+        Measurement.of("extraction.padding", found["padding"], "of all tokens"),
     ]
 
 
-def ensure_store(workspace: Path) -> None:
-    """Extract into `workspace` unless that was done before."""
-    if not (workspace / _RESULT).exists():
-        watch([sys.executable, "-m", "benchmarks.extraction", str(workspace)])
+def useful_work(subject: SubjectModel) -> float:
+    """Floating-point operations a real token costs in the linear layers of the blocks."""
+    from torch import nn
+
+    sizes = [
+        module.in_features * module.out_features
+        for block in subject.architecture.blocks
+        for module in block.modules()
+        if isinstance(module, nn.Linear)
+    ]
+    return 2.0 * sum(sizes)
 
 
-class PairedTexts:
-    """Sentences that pass through the bare model whenever the extraction asks for a window."""
+def matrix_rate(device: torch.device, dtype: torch.dtype, size: int, repeats: int) -> float:
+    """Operations a second of a product of two square matrices, after one to warm up."""
+    import torch
 
-    def __init__(self, subject: SubjectModel, texts: Sequence[str], token_budget: int) -> None:
-        self.bare_seconds = 0.0
-        self.own_seconds = 0.0
-        self._subject = subject
+    one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+
+    def multiplied(times: int) -> None:
+        for _ in range(times):
+            one @ other
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    multiplied(1)
+    began = time.perf_counter()
+    multiplied(repeats)
+    return repeats * 2.0 * size**3 / (time.perf_counter() - began)
+
+
+@dataclass
+class Turns:
+    """What each of the four took on the same sentences, turn after turn."""
+
+    seconds: float = 0.0
+    bare_seconds: float = 0.0
+    single_seconds: float = 0.0
+    singles: int = 0
+    matrix_rates: list[float] = field(default_factory=list)
+    report: ExtractionReport | None = None
+
+    def take(
+        self,
+        subject: SubjectModel,
+        texts: list[str],
+        settings: ExtractionSettings,
+        folder: Path,
+    ) -> None:
+        """Let each of the four have `texts` once."""
+        import torch
+
+        from neurons.extraction import extract
+
+        self.matrix_rates.append(matrix_rate(subject.device, torch.float32, _MATRIX, 3))
+        self.bare_seconds += bare_forward(subject, texts, settings)
+        began = time.perf_counter()
+        report = extract(subject, Texts(texts), folder, settings, key="benchmark")
+        self.seconds += time.perf_counter() - began
+        self.report = report if self.report is None else self.report.plus(report)
+        singles = texts[:: max(1, len(texts) // _SINGLE_SENTENCES)]
+        self.single_seconds += one_sentence_a_pass(subject, singles)
+        self.singles += len(singles)
+        self.matrix_rates.append(matrix_rate(subject.device, torch.float32, _MATRIX, 3))
+
+
+class Texts:
+    """Texts in memory."""
+
+    def __init__(self, texts: list[str]) -> None:
         self._texts = texts
-        self._token_budget = token_budget
 
     def __len__(self) -> int:
         return len(self._texts)
 
-    def texts_at(self, rows: IntArray) -> Sequence[str]:
-        """The texts of `rows`; the time this takes is not the extraction's."""
-        began = time.perf_counter()
-        chosen = [self._texts[row] for row in rows]
-        self.bare_seconds += bare_forward(self._subject, chosen, self._token_budget)
-        self.own_seconds += time.perf_counter() - began
-        return chosen
+    def texts_at(self, rows: IntArray) -> list[str]:
+        """The texts of `rows`."""
+        return [self._texts[row] for row in rows]
 
 
-def bare_forward(subject: SubjectModel, texts: Sequence[str], token_budget: int) -> float:
-    """Seconds the model alone takes for the batches in which `texts` would be extracted."""
-    import numpy as np
+def bare_forward(
+    subject: SubjectModel, texts: Sequence[str], settings: ExtractionSettings
+) -> float:
+    """Seconds the model alone takes for the batches in which `texts` are extracted."""
     import torch
 
-    from neurons.batching import batches, padded, tokenize
+    from neurons.batching import batches, padded
+    from neurons.reading import token_budget, tokenized
 
-    tokenized = tokenize(subject, texts, subject.maximum_tokens)
-    lengths = np.asarray([text.n_tokens for text in tokenized], dtype=np.int64)
+    pieces = tokenized(subject, texts, settings)
     seconds = 0.0
     with torch.inference_mode():
-        for positions in batches(lengths, token_budget):
-            batch = padded(subject, [tokenized[position] for position in positions])
+        for positions in batches(pieces.lengths, token_budget(subject, settings)):
+            batch = padded(subject, [pieces.pieces[position] for position in positions])
             began = time.perf_counter()
-            subject.model(input_ids=batch.token_ids, attention_mask=batch.attention_mask)
+            subject.model(**batch.inputs)
             seconds += time.perf_counter() - began
     return seconds
 
 
-def _work(workspace: Path) -> None:
-    from neurons.extraction import ExtractionSettings, extract
-    from neurons.records import Site
+def one_sentence_a_pass(subject: SubjectModel, texts: Sequence[str]) -> float:
+    """Seconds of tokenizing and reading each text alone, and keeping all its hidden states."""
+    import numpy as np
+    import torch
+
+    kept: list[object] = []
+
+    def states(hidden: Sequence[Tensor]) -> object:
+        return np.stack([layer[0].cpu().numpy() for layer in hidden])
+
+    began = time.perf_counter()
+    with torch.no_grad():
+        for text in texts:
+            encoded = subject.tokenizer(text, return_tensors="pt", truncation=True).to(
+                subject.device
+            )
+            output = subject.model(**encoded, output_hidden_states=True)
+            kept.append(states(output.hidden_states))
+    return time.perf_counter() - began
+
+
+def ensure_store(workspace: Path) -> Path:
+    """The activations of `SENTENCES` sentences, extracted unless that was done before."""
+    folder = workspace / "activations"
+    if not (folder / "manifest.json").exists():
+        watch([sys.executable, "-m", "benchmarks.extraction", "store", str(workspace)])
+    return folder
+
+
+def _take_turns(workspace: Path) -> None:
+    import numpy as np
+
+    from neurons.reading import ExtractionSettings
     from neurons.subject import SubjectModel
 
     texts = sentences(workspace, SENTENCES)
     subject = SubjectModel.load("bundled", "cpu")
-    settings = ExtractionSettings(sites=(Site.FFN,))
-    bare_forward(subject, texts[:200], settings.token_budget)  # The first pass warms up torch.
-    paired = PairedTexts(subject, texts, settings.token_budget)
-    began = time.perf_counter()
-    extract(subject, paired, workspace / STORE, settings, key="benchmark")
-    seconds = time.perf_counter() - began - paired.own_seconds
-    result = {"seconds": seconds, "bare_seconds": paired.bare_seconds}
+    settings = ExtractionSettings()
+    bare_forward(subject, texts[:200], settings)  # The first pass warms up torch.
+    turns = Turns()
+    for first in range(0, len(texts), _TURN_SENTENCES):
+        part = texts[first : first + _TURN_SENTENCES]
+        turns.take(subject, part, settings, workspace / f"turn-{first}")
+        shutil.rmtree(workspace / f"turn-{first}")
+    report = turns.report
+    assert report is not None
+    result = {
+        "seconds": turns.seconds,
+        "bare_seconds": turns.bare_seconds,
+        "tokens": report.tokens,
+        "padding": report.padded_tokens / (report.tokens + report.padded_tokens),
+        "useful_rate": report.tokens * useful_work(subject) / turns.seconds,
+        "matrix_rate": float(np.median(turns.matrix_rates)),
+        "sentences_a_second": report.sentences / turns.seconds,
+        "single_sentences_a_second": turns.singles / turns.single_seconds,
+    }
     (workspace / _RESULT).write_text(json.dumps(result), encoding="utf-8")
 
 
+def _make_store(workspace: Path) -> None:
+    from neurons.extraction import extract
+    from neurons.reading import ExtractionSettings
+    from neurons.records import Site
+    from neurons.subject import SubjectModel
+
+    subject = SubjectModel.load("bundled", "cpu")
+    settings = ExtractionSettings(sites=(Site.FFN,))
+    texts = Texts(sentences(workspace, SENTENCES))
+    extract(subject, texts, workspace / "activations", settings, key="benchmark")
+
+
 if __name__ == "__main__":
-    _work(Path(sys.argv[1]))
+    {"turns": _take_turns, "store": _make_store}[sys.argv[1]](Path(sys.argv[2]))

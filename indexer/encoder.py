@@ -5,15 +5,18 @@ Vectors have length 1, so that their inner product is the cosine similarity.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.arrays import FloatArray, half_header
+from indexer.engine import Engine, Held, LocalEngine, Resource
 from indexer.errors import BackendError, InputError
 from indexer.model_folder import folder_fingerprint, model_folder
 from indexer.storage import atomic_path, fingerprint
@@ -66,6 +69,11 @@ class SentenceEncoder:
     fingerprint: str
     dimension: int
     _model: SentenceTransformer
+
+    @property
+    def source(self) -> EncoderSource:
+        """Where another process finds this encoder."""
+        return EncoderSource(self.name, self._model.device.type, self.fingerprint, loaded=self)
 
     @classmethod
     def load(cls, name: str, device: str) -> SentenceEncoder:
@@ -152,6 +160,42 @@ class SentenceEncoder:
         return sum(len(ids) > limit for ids in tokens)
 
 
+@dataclass(frozen=True)
+class EncoderSource:
+    """An encoder by its name; what is loaded stays behind when this goes elsewhere."""
+
+    name: str
+    device: str
+    fingerprint: str
+    loaded: SentenceEncoder | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def key(self) -> str:
+        """Equal keys load equal encoders."""
+        return f"{self.fingerprint} {self.device}"
+
+    def load(self) -> SentenceEncoder:
+        """The encoder.
+
+        Raises:
+            InputError: it cannot be loaded here.
+            BackendError: what has its name here is another encoder.
+        """
+        if self.loaded is not None:
+            return self.loaded
+        found = SentenceEncoder.load(self.name, self.device)
+        if found.fingerprint != self.fingerprint:
+            raise BackendError(
+                f"encoder {self.name} on {platform.node()} is not the one that was asked for: its "
+                f"fingerprint is {found.fingerprint}, expected {self.fingerprint}. Put the same "
+                "files on all machines."
+            )
+        return found
+
+    def __reduce__(self) -> tuple[type[EncoderSource], tuple[str, str, str]]:
+        return EncoderSource, (self.name, self.device, self.fingerprint)
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingReport:
     """What `embed_sentences` wrote, and how many sentences were embedded only by their start."""
@@ -162,7 +206,12 @@ class EmbeddingReport:
 
 
 def embed_sentences(
-    texts: Sequence[str], encoder: Encoder, path: Path, *, progress: bool = False
+    texts: Sequence[str],
+    encoder: Encoder,
+    path: Path,
+    *,
+    engine: Engine | None = None,
+    progress: bool = False,
 ) -> EmbeddingReport:
     """Write the vectors of `texts` to a float16 .npy file (`n_sentences, dimension`), atomically.
 
@@ -172,6 +221,7 @@ def embed_sentences(
         texts: any sequence, also one that reads its slices from a file.
         encoder: gives the vectors.
         path: of the file, to be read with `numpy.load(path, mmap_mode="r")`.
+        engine: where windows are embedded; in this process if None.
         progress: show a bar on stderr.
 
     Raises:
@@ -179,6 +229,10 @@ def embed_sentences(
     """
     from tqdm import tqdm
 
+    engine = engine or LocalEngine()
+    held: Resource[Encoder] = Held(encoder.fingerprint, encoder)
+    resource = encoder.source if isinstance(encoder, SentenceEncoder) else held
+    windows = (texts[start : start + WINDOW] for start in range(0, len(texts), WINDOW))
     n_truncated = 0
     with (
         atomic_path(path) as partial,
@@ -187,12 +241,21 @@ def embed_sentences(
         tqdm(total=len(texts), unit=" sentences", desc="embed", disable=not progress) as bar,
     ):
         handle.write(half_header(len(texts), encoder.dimension))
-        for start in range(0, len(texts), WINDOW):
-            window = texts[start : start + WINDOW]
-            handle.write(encoder.encode(window).astype("<f2").tobytes())
-            n_truncated += encoder.count_truncated(window)
-            bar.update(len(window))
+        for window in engine.map(_embedded, resource, windows):
+            handle.write(window.vectors.tobytes())
+            n_truncated += window.n_truncated
+            bar.update(len(window.vectors))
     return EmbeddingReport(len(texts), encoder.dimension, n_truncated)
+
+
+@dataclass(frozen=True)
+class _Embedded:
+    vectors: NDArray[np.float16]
+    n_truncated: int
+
+
+def _embedded(encoder: Encoder, texts: Sequence[str]) -> _Embedded:
+    return _Embedded(encoder.encode(texts).astype("<f2"), encoder.count_truncated(texts))
 
 
 def _check_device(device: str) -> None:

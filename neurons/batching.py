@@ -15,6 +15,8 @@ from neurons.subject import SubjectModel
 if TYPE_CHECKING:
     from torch import Tensor
 
+_ALONE_FROM = 4
+
 
 @dataclass(frozen=True)
 class TokenizedText:
@@ -38,11 +40,24 @@ class TokenizedText:
 
 @dataclass(frozen=True)
 class TokenBatch:
-    """Texts padded on the right to the longest of them (each tensor `n_texts, n_tokens`)."""
+    """Texts padded on the right to the longest of them (each tensor `n_texts, n_tokens`).
+
+    `content_span` are the positions that are content in all texts, where these are the same and
+    stand together.
+    """
 
     token_ids: Tensor
     attention_mask: Tensor
     content_mask: Tensor
+    is_padded: bool
+    content_span: slice | None
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """What the model is called with; without padding it is faster without a mask."""
+        if self.is_padded:
+            return {"input_ids": self.token_ids, "attention_mask": self.attention_mask}
+        return {"input_ids": self.token_ids}
 
 
 def tokenize(
@@ -53,25 +68,25 @@ def tokenize(
     Raises:
         InputError: a text is not valid Unicode.
     """
-    if not texts:
-        return []
-    try:
-        encoded = subject.tokenizer(list(texts), truncation=True, max_length=maximum_tokens)
-    except TypeError as error:
-        raise InputError(_unreadable(texts)) from error
-    specials = np.asarray(
-        sorted(set(subject.tokenizer.all_special_ids) - {subject.tokenizer.unk_token_id}),
-        dtype=np.int64,
-    )
-    return [_tokenized(encoding, specials) for encoding in encoded.encodings or []]
+    specials = special_tokens(subject)
+    return [tokenized_text(each, specials) for each in encoded(subject, texts, maximum_tokens, 0)]
 
 
 def batches(lengths: IntArray, token_budget: int) -> Iterator[IntArray]:
     """Yield positions of similar lengths whose padded size stays within `token_budget` tokens.
 
-    A text longer than the budget makes a batch of its own.
+    Texts of one length that are many enough share no batch with others: what needs no padding needs
+    no attention mask either. A text longer than the budget makes a batch of its own.
     """
     order = np.argsort(lengths, kind="stable")
+    values, first, counts = np.unique(lengths[order], return_index=True, return_counts=True)
+    alone = values * counts * _ALONE_FROM >= token_budget
+    cuts = np.unique(np.concatenate([first[alone], (first + counts)[alone]]))
+    for segment in np.split(order, cuts):
+        yield from _filled(segment, lengths, token_budget)
+
+
+def _filled(order: IntArray, lengths: IntArray, token_budget: int) -> Iterator[IntArray]:
     start = 0
     while start < len(order):
         sizes = np.arange(1, len(order) - start + 1) * lengths[order[start:]]
@@ -94,14 +109,45 @@ def padded(subject: SubjectModel, texts: Sequence[TokenizedText]) -> TokenBatch:
         attention_mask[row, : text.n_tokens] = 1
         content_mask[row, : text.n_tokens] = text.content_mask
     return TokenBatch(
-        *(
-            torch.from_numpy(array).to(subject.device)
-            for array in (token_ids, attention_mask, content_mask)
-        )
+        token_ids=torch.from_numpy(token_ids).to(subject.device),
+        attention_mask=torch.from_numpy(attention_mask).to(subject.device),
+        content_mask=torch.from_numpy(content_mask).to(subject.device),
+        is_padded=not attention_mask.all(),
+        content_span=_common_span(content_mask),
     )
 
 
-def _tokenized(encoding: Any, specials: IntArray) -> TokenizedText:
+def _common_span(content_mask: BoolArray) -> slice | None:
+    inside = np.flatnonzero(content_mask[0])
+    if not len(inside) or (content_mask != content_mask[0]).any():
+        return None
+    span = slice(int(inside[0]), int(inside[-1]) + 1)
+    return span if len(inside) == span.stop - span.start else None
+
+
+def encoded(
+    subject: SubjectModel, texts: Sequence[str], maximum_tokens: int, context: int
+) -> Sequence[Any]:
+    """The encodings of the tokenizers library, each with what did not fit."""
+    if not texts:
+        return []
+    try:
+        encoded = subject.tokenizer(
+            list(texts), truncation=True, max_length=maximum_tokens, stride=context
+        )
+    except TypeError as error:
+        raise InputError(_unreadable(texts)) from error
+    return encoded.encodings or []
+
+
+def special_tokens(subject: SubjectModel) -> IntArray:
+    """Ids of the tokens that are no content wherever they stand; the unknown token is content."""
+    known = set(subject.tokenizer.all_special_ids) - {subject.tokenizer.unk_token_id}
+    return np.asarray(sorted(known), dtype=np.int64)
+
+
+def tokenized_text(encoding: Any, specials: IntArray) -> TokenizedText:
+    """What an encoding of the tokenizers library holds, without what did not fit."""
     token_ids = np.asarray(encoding.ids, dtype=np.int64)
     return TokenizedText(
         token_ids=token_ids,

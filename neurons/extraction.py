@@ -9,34 +9,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
-from pydantic import Field
 
 from indexer.arrays import IntArray
-from indexer.errors import BackendError, InputError
-from indexer.records import Record
-from neurons.batching import TokenizedText, batches, padded, tokenize
-from neurons.capture import captured
+from indexer.engine import Engine, LocalEngine, read_ahead
+from indexer.errors import InputError
 from neurons.parity import ParityReport
-from neurons.pooling import half_precision, pool, without_content
-from neurons.records import LayerSite, Pooling, Site
+from neurons.pieces import TokenizedPieces
+from neurons.reading import ExtractionSettings, Reading, longest_input, read, tokenized
 from neurons.store import (
     ActivationStore,
     ExtractionReport,
-    HalfArray,
     StoredSite,
     StoreLayout,
     read_manifest,
 )
 from neurons.store_writer import StoreWriter, n_windows
 from neurons.subject import SubjectModel
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 logger = logging.getLogger(__name__)
 
@@ -55,19 +49,13 @@ class TextSource(Protocol):
         ...
 
 
-class ExtractionSettings(Record):
-    """What is extracted, and in which portions.
+@dataclass(frozen=True)
+class _Window:
+    """Consecutive sentences of a corpus, `first_row` on, and how they are read."""
 
-    `token_budget` bounds the padded tokens of a batch. `window_sentences` bounds the sentences that
-    are held in memory and lost when a run is interrupted. `maximum_tokens` shortens the longest
-    input below what the model can read; special tokens count.
-    """
-
-    sites: tuple[Site, ...] = Field(default=(Site.FFN, Site.HIDDEN), min_length=1)
-    pooling: Pooling = Pooling.MAX
-    token_budget: int = Field(default=4096, ge=1)
-    window_sentences: int = Field(default=4096, ge=1)
-    maximum_tokens: int | None = Field(default=None, ge=4)
+    first_row: int
+    texts: tuple[str, ...]
+    settings: ExtractionSettings
 
 
 def extract(
@@ -78,6 +66,7 @@ def extract(
     key: str,
     *,
     parity: ParityReport | None = None,
+    engine: Engine | None = None,
     progress: bool = False,
 ) -> ExtractionReport:
     """Write the activation store of `texts` to `folder`, continuing an interrupted one.
@@ -91,23 +80,25 @@ def extract(
         settings: sites, pooling and portions.
         key: fingerprint of everything else that decides the result: model, corpus, settings.
         parity: the self-check to be kept in the manifest.
+        engine: where windows are read; in this process if None.
         progress: whether to show a progress bar on stderr.
 
     Raises:
         InputError: there are no sentences, or more tokens are asked for than the model can read.
-        BackendError: the model computes NaN, or one sentence does not fit the device's memory.
+        BackendError: the model computes what is no finite number, or one sentence does not fit the
+            device's memory.
         RunError: the store cannot be written, or a complete store is damaged.
     """
     if len(texts) == 0:
         raise InputError("the corpus has no sentences; expected at least one")
-    maximum_tokens = _maximum_tokens(subject, settings)
+    longest_input(subject, settings)
     layout = _layout(subject, len(texts), settings, key)
     manifest = read_manifest(folder)
     if manifest is not None and manifest.layout == layout:
         return ActivationStore.open(folder).manifest.report
     writer = StoreWriter.open(folder, layout)
     started = time.perf_counter()
-    _write_windows(writer, subject, texts, settings, maximum_tokens, progress)
+    _write_windows(writer, subject, texts, settings, engine or LocalEngine(), progress)
     report = writer.finish(parity)
     seconds = time.perf_counter() - started
     logger.info("extracted %d sentences in %.1f s", report.sentences, seconds)
@@ -119,12 +110,14 @@ def _write_windows(
     subject: SubjectModel,
     texts: TextSource,
     settings: ExtractionSettings,
-    maximum_tokens: int,
+    engine: Engine,
     progress: bool,
 ) -> None:
     from tqdm import tqdm
 
     layout = writer.journal.layout
+    sites = [stored.layer_site for stored in layout.sites]
+    limits = np.cumsum([stored.units for stored in layout.sites])[:-1]
     with tqdm(
         total=len(texts),
         initial=min(writer.windows_done * layout.window_sentences, len(texts)),
@@ -132,110 +125,60 @@ def _write_windows(
         unit="sentence",
         disable=not progress,
     ) as bar:
-        for window in range(writer.windows_done, n_windows(layout)):
-            first = window * layout.window_sentences
-            rows = np.arange(
-                first, min(first + layout.window_sentences, len(texts)), dtype=np.int64
-            )
-            tokenized = tokenize(subject, texts.texts_at(rows), maximum_tokens)
-            extractor = _WindowExtractor(subject, tokenized, layout)
-            for positions in batches(extractor.lengths, settings.token_budget):
-                extractor.read(positions)
-                bar.update(len(positions))
-            writer.write_window(extractor.activations, extractor.report)
+        windows = _windows(texts, layout, settings, writer.windows_done)
+        for reading in _readings(subject, windows, engine, bar.update):
+            parts = np.split(reading.activations, limits, axis=1)
+            writer.write_window(dict(zip(sites, parts, strict=True)), reading.report)
 
 
-class _WindowExtractor:
-    """Reads the sentences of one window batch by batch; `activations` has a row for each."""
-
-    def __init__(
-        self, subject: SubjectModel, texts: Sequence[TokenizedText], layout: StoreLayout
-    ) -> None:
-        self.lengths = np.asarray([text.n_tokens for text in texts], dtype=np.int64)
-        self.activations: dict[LayerSite, HalfArray] = {
-            stored.layer_site: np.empty((len(texts), stored.units), dtype=np.float16)
-            for stored in layout.sites
-        }
-        truncated = [text.truncated_tokens for text in texts]
-        self.report = ExtractionReport(
-            sentences=len(texts),
-            tokens=int(self.lengths.sum()),
-            truncated_sentences=sum(count > 0 for count in truncated),
-            truncated_tokens=sum(truncated),
-        )
-        self._subject = subject
-        self._texts = texts
-        self._pooling = layout.pooling
-
-    def read(self, positions: IntArray) -> None:
-        """Run the sentences at `positions` through the model, in halves if memory runs out."""
-        if self._fits(positions):
-            return
-        if len(positions) == 1:
-            raise BackendError(
-                f"one sentence of {self.lengths[positions[0]]} tokens does not fit the device's "
-                "memory; set a smaller maximum_tokens or use --device cpu"
-            )
-        logger.warning("out of device memory with %d sentences; halving", len(positions))
-        middle = len(positions) // 2
-        self.read(positions[:middle])
-        self.read(positions[middle:])
-
-    def _fits(self, positions: IntArray) -> bool:
-        import torch
-
-        try:
-            self._read(positions)
-        except torch.OutOfMemoryError:
-            return False
-        return True
-
-    def _read(self, positions: IntArray) -> None:
-        import torch
-
-        batch = padded(self._subject, [self._texts[position] for position in positions])
-
-        def pooled(_layer_site: LayerSite, tokens: Tensor) -> Tensor:
-            return pool(tokens, batch.content_mask, self._pooling)
-
-        with (
-            torch.inference_mode(),
-            captured(self._subject.architecture, self.activations, pooled) as latest,
-        ):
-            self._subject.model(input_ids=batch.token_ids, attention_mask=batch.attention_mask)
-            clipped = sum(
-                self._keep(layer_site, positions, latest[layer_site])
-                for layer_site in self.activations
-            )
-        tokens = int(self.lengths[positions].sum())
-        self.report = self.report.plus(
-            ExtractionReport(
-                padded_tokens=batch.token_ids.numel() - tokens,
-                clipped_values=clipped,
-                sentences_without_content_tokens=int(without_content(batch.content_mask).sum()),
-            )
-        )
-
-    def _keep(self, layer_site: LayerSite, positions: IntArray, pooled: Tensor) -> int:
-        if pooled.isnan().any():
-            raise BackendError(
-                f"{self._subject.name} computes NaN at {layer_site}; its weights are damaged or "
-                "overflow in float32. Try another checkpoint."
-            )
-        half = half_precision(pooled)
-        self.activations[layer_site][positions] = half.values.cpu().numpy()
-        return half.clipped
+def _readings(
+    subject: SubjectModel,
+    windows: Iterator[_Window],
+    engine: Engine,
+    watch: Callable[[int], object],
+) -> Iterator[Reading]:
+    """The windows in order; here the next one is tokenized while one is computed."""
+    if engine.in_process:
+        ahead = read_ahead((window, _tokenized(subject, window)) for window in windows)
+        for window, texts in ahead:
+            yield _read(subject, window, texts, watch)
+        return
+    for reading in engine.map(_read_window, subject.source, windows):
+        yield reading
+        watch(reading.report.sentences)
 
 
-def _maximum_tokens(subject: SubjectModel, settings: ExtractionSettings) -> int:
-    if settings.maximum_tokens is None:
-        return subject.maximum_tokens
-    if settings.maximum_tokens > subject.maximum_tokens:
-        raise InputError(
-            f"maximum_tokens is {settings.maximum_tokens} but {subject.name} reads at most "
-            f"{subject.maximum_tokens} tokens"
-        )
-    return settings.maximum_tokens
+def _windows(
+    texts: TextSource, layout: StoreLayout, settings: ExtractionSettings, done: int
+) -> Iterator[_Window]:
+    for window in range(done, n_windows(layout)):
+        first = window * layout.window_sentences
+        rows = np.arange(first, min(first + layout.window_sentences, len(texts)), dtype=np.int64)
+        yield _Window(first, tuple(texts.texts_at(rows)), settings)
+
+
+def _read_window(subject: SubjectModel, window: _Window) -> Reading:
+    return _read(subject, window, _tokenized(subject, window), watch=None)
+
+
+def _tokenized(subject: SubjectModel, window: _Window) -> TokenizedPieces:
+    return tokenized(subject, window.texts, window.settings)
+
+
+def _read(
+    subject: SubjectModel,
+    window: _Window,
+    texts: TokenizedPieces,
+    watch: Callable[[int], object] | None,
+) -> Reading:
+    return read(
+        subject.replicas,
+        texts,
+        subject.architecture.layer_sites(window.settings.sites),
+        window.settings,
+        first_row=window.first_row,
+        watch=watch,
+    )
 
 
 def _layout(

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from indexer.errors import BackendError
 from indexer.records import Record
 from neurons.architectures import Architecture, CapturePoint, FeedForward
-from neurons.batching import padded, tokenize
+from neurons.batching import TokenBatch, padded, tokenize
 from neurons.capture import captured, recorded
 from neurons.records import LayerSite, Site
 from neurons.subject import SubjectModel
+from neurons.subject_files import Precision
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-TOLERANCE = 1e-4
+TOLERANCES = {Precision.FLOAT32: 1e-4, Precision.FLOAT16: 5e-3, Precision.BFLOAT16: 4e-2}
+"""Of relative differences: a few units in the last place of what a model computes with."""
+
 PARITY_TEXTS = (
     "The delivery was late again.",
     "Battery life is superb, and it charges in under an hour!",
@@ -31,7 +34,9 @@ class ParityReport(Record):
 
     `hidden` is compared with the hidden states the model itself returns, `ffn` with act(x W + b)
     computed from the weights. Relative differences are divided by the largest absolute value of
-    the layer; `passed` says that both stay below `tolerance`.
+    the layer; `passed` says that both stay below `tolerance`. Where the model computes in less than
+    float32, `float32_difference` is the largest relative difference from what it computes there:
+    that is what the lower precision costs, and no failure.
     """
 
     texts: int
@@ -42,6 +47,8 @@ class ParityReport(Record):
     ffn_relative_difference: float
     tolerance: float
     passed: bool
+    precision: Precision = Precision.FLOAT32
+    float32_difference: float | None = None
 
 
 def check_parity(subject: SubjectModel, texts: Sequence[str] = PARITY_TEXTS) -> ParityReport:
@@ -55,6 +62,7 @@ def check_parity(subject: SubjectModel, texts: Sequence[str] = PARITY_TEXTS) -> 
     if not texts:
         raise ValueError("parity needs at least one text")
     architecture = subject.architecture
+    tolerance = TOLERANCES[subject.precision]
     batch = padded(subject, tokenize(subject, texts, subject.maximum_tokens))
     real = batch.attention_mask.bool()
     with torch.inference_mode():
@@ -62,12 +70,8 @@ def check_parity(subject: SubjectModel, texts: Sequence[str] = PARITY_TEXTS) -> 
             recorded(dict(enumerate(_feed_forward_inputs(architecture)))) as inputs,
             captured(architecture, architecture.layer_sites(Site)) as latest,
         ):
-            subject.model(input_ids=batch.token_ids, attention_mask=batch.attention_mask)
-        plain = subject.model(
-            input_ids=batch.token_ids,
-            attention_mask=batch.attention_mask,
-            output_hidden_states=True,
-        ).hidden_states
+            subject.model(**batch.inputs)
+        plain = subject.model(**batch.inputs, output_hidden_states=True).hidden_states
         hidden = [
             _difference(
                 _as_returned(architecture, layer, latest[LayerSite(layer, Site.HIDDEN)]),
@@ -88,8 +92,10 @@ def check_parity(subject: SubjectModel, texts: Sequence[str] = PARITY_TEXTS) -> 
         hidden_relative_difference=max(found.relative for found in hidden),
         ffn_difference=max(found.absolute for found in ffn),
         ffn_relative_difference=max(found.relative for found in ffn),
-        tolerance=TOLERANCE,
-        passed=relative <= TOLERANCE,
+        tolerance=tolerance,
+        passed=relative <= tolerance,
+        precision=subject.precision,
+        float32_difference=_from_float32(subject, batch, latest, real),
     )
 
 
@@ -108,6 +114,20 @@ def require_parity(subject: SubjectModel) -> ParityReport:
             "Use another model, or report the model and the transformers version."
         )
     return report
+
+
+def _from_float32(
+    subject: SubjectModel, batch: TokenBatch, found: Mapping[LayerSite, Tensor], real: Tensor
+) -> float | None:
+    """The largest relative difference from the same model in float32, None for that model."""
+    import torch
+
+    if subject.precision is Precision.FLOAT32:
+        return None
+    exact = replace(subject.source, precision=Precision.FLOAT32, loaded=None).load()
+    with torch.inference_mode(), captured(exact.architecture, found) as expected:
+        exact.model(**batch.inputs)
+        return max(_difference(found[each], expected[each], real).relative for each in found)
 
 
 @dataclass(frozen=True)
@@ -142,7 +162,7 @@ def _difference(captured_tokens: Tensor, expected: Tensor, real: Tensor) -> _Dif
     """The largest difference over real tokens; not a number counts as infinite."""
     import torch
 
-    gap = (captured_tokens - expected)[real].abs().nan_to_num(nan=torch.inf)
+    gap = (captured_tokens.float() - expected.float())[real].abs().nan_to_num(nan=torch.inf)
     absolute = float(gap.max())
     scale = float(expected[real].abs().max())
     return _Difference(absolute, absolute / scale if scale > 0 else absolute)

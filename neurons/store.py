@@ -30,7 +30,8 @@ class ExtractionReport(Record):
     """What an extraction read and what it had to leave out or change.
 
     `tokens` includes special tokens and excludes padding. `truncated_tokens` are the content tokens
-    beyond the maximum length. `clipped_values` lay beyond the range of float16. A sentence without
+    beyond the maximum length; `windowed_sentences` were read in several windows instead.
+    `clipped_values` lay beyond the range of float16. A sentence without
     content tokens was given the activations of its first (special) token.
     """
 
@@ -39,6 +40,7 @@ class ExtractionReport(Record):
     padded_tokens: int = 0
     truncated_sentences: int = 0
     truncated_tokens: int = 0
+    windowed_sentences: int = 0
     clipped_values: int = 0
     sentences_without_content_tokens: int = 0
 

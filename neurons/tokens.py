@@ -72,9 +72,9 @@ def token_activations(
             torch.inference_mode(),
             captured(subject.architecture, columns, chosen_units) as latest,
         ):
-            subject.model(input_ids=batch.token_ids, attention_mask=batch.attention_mask)
+            subject.model(**batch.inputs)
             for layer_site, places in columns.items():
-                values[..., places] = latest[layer_site].cpu().numpy()
+                values[..., places] = latest[layer_site].float().cpu().numpy()
         for row, position in enumerate(positions):
             mask = tokenized[position].content_mask
             found[int(position)] = values[row, : len(mask)][mask]

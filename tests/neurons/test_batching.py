@@ -62,13 +62,42 @@ def test_padding_is_on_the_right_and_masked(subject: SubjectModel) -> None:
     ]
 
 
+def test_a_batch_without_padding_is_read_without_a_mask(subject: SubjectModel) -> None:
+    same = padded(subject, tokenize(subject, ["good", "late"], 32))
+    assert not same.is_padded
+    assert set(same.inputs) == {"input_ids"}
+    assert same.content_span == slice(1, 2)
+    mixed = padded(subject, tokenize(subject, ["good", "very good sound"], 32))
+    assert mixed.is_padded
+    assert set(mixed.inputs) == {"input_ids", "attention_mask"}
+    assert mixed.content_span is None
+
+
+@pytest.mark.parametrize(
+    ("texts", "span"),
+    [
+        (["good late", "late good"], slice(1, 3)),
+        (["good [SEP] late", "late [SEP] good"], None),
+        (["good [SEP] late", "late good good"], None),
+        (["", ""], None),
+    ],
+)
+def test_the_content_span_is_known_only_where_it_is_common(
+    texts: list[str], span: slice | None, subject: SubjectModel
+) -> None:
+    assert padded(subject, tokenize(subject, texts, 32)).content_span == span
+
+
 @given(lengths=st.lists(st.integers(1, 30), min_size=1, max_size=60), budget=st.integers(1, 200))
 def test_batches_hold_every_text_once_and_keep_the_budget(lengths: list[int], budget: int) -> None:
     sizes = np.asarray(lengths, dtype=np.int64)
     found = list(batches(sizes, budget))
     assert sorted(np.concatenate(found).tolist()) == list(range(len(lengths)))
+    alone = {length for length in lengths if length * lengths.count(length) * 4 >= budget}
     for batch in found:
         assert len(batch) == 1 or len(batch) * sizes[batch].max() <= budget
-    # No two neighbours would have fitted into one batch with one more text.
+        assert len(set(sizes[batch])) == 1 or not alone & set(sizes[batch])
+    # Neighbours that could have shared a batch with one more text are of a length on its own.
     for batch, following in pairwise(found):
-        assert (len(batch) + 1) * sizes[following[0]] > budget
+        fits = (len(batch) + 1) * sizes[following[0]] <= budget
+        assert not fits or {sizes[batch[-1]], sizes[following[0]]} & alone

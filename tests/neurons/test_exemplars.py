@@ -15,7 +15,8 @@ from neurons.exemplars import (
     top_rows,
     write_exemplars,
 )
-from neurons.extraction import ExtractionSettings, extract
+from neurons.extraction import extract
+from neurons.reading import ExtractionSettings
 from neurons.records import NeuronId, Pooling, Site, Tail
 from neurons.store import ActivationStore, ExtractionReport, StoredSite, StoreLayout
 from neurons.store_writer import StoreWriter

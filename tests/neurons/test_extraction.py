@@ -10,8 +10,9 @@ import torch
 
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import BackendError, InputError, RunError
-from neurons.extraction import ExtractionSettings, extract
+from neurons.extraction import extract
 from neurons.parity import check_parity
+from neurons.reading import ExtractionSettings
 from neurons.records import LayerSite, Pooling, Site
 from neurons.store import ActivationStore
 from neurons.subject import SubjectModel
@@ -162,11 +163,32 @@ def test_numbers_beyond_float16_are_clipped_and_counted(
     assert array[:, 3:5].tolist() == [[65504.0] * 2] * 2
 
 
-def test_a_model_that_computes_nan_is_refused(subject: SubjectModel, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("value", "word"), [("nan", "NaN"), ("inf", "infinity")])
+def test_a_model_that_computes_no_numbers_is_refused_with_neuron_and_sentence(
+    value: str, word: str, subject: SubjectModel, tmp_path: Path
+) -> None:
+    # Only the word "late" makes unit 3 of the second layer something else than a number.
+    embeddings = subject.model.get_input_embeddings().weight
+    [late] = subject.tokenizer.convert_tokens_to_ids(["late"])
     with torch.no_grad():
-        subject.architecture.feed_forwards[1].up.bias[3] = float("nan")
-    with pytest.raises(BackendError, match=r"computes NaN at L1\.ffn"):
-        extract(subject, Texts(["good"]), tmp_path, ExtractionSettings(), "key")
+        embeddings[late] = 0.0
+
+    def spoil(_module: Any, inputs: tuple[Any, ...]) -> Any:
+        tokens = inputs[0].clone()
+        tokens[(ids[0] == late), 3] = float(value)
+        return (tokens,)
+
+    ids: list[Any] = []
+
+    def remember(_module: Any, _inputs: Any, named: dict[str, Any]) -> None:
+        ids[:] = [named["input_ids"]]
+
+    subject.model.register_forward_pre_hook(remember, with_kwargs=True)
+    subject.architecture.down_projections[1].register_forward_pre_hook(spoil)
+    texts = Texts(["good", "bad sound", "good", "it was late", "fine"])
+    settings = ExtractionSettings(window_sentences=2)
+    with pytest.raises(BackendError, match=rf"{word} at L1\.ffn\.3 on the sentence in row 3"):
+        extract(subject, texts, tmp_path, settings, "key")
 
 
 @pytest.mark.parametrize("sites", [(Site.FFN,), (Site.HIDDEN,), (Site.HIDDEN, Site.FFN)])

@@ -13,13 +13,15 @@ import torch
 
 from indexer.arrays import IntArray
 from indexer.storage import read_json
-from neurons.extraction import ExtractionSettings, extract
+from neurons.extraction import extract
+from neurons.reading import ExtractionSettings
 from neurons.subject import SubjectModel
 
 SLOW_EXTRACTION = """
 import sys, time
 from pathlib import Path
-from neurons.extraction import ExtractionSettings, extract
+from neurons.extraction import extract
+from neurons.reading import ExtractionSettings
 from neurons.subject import SubjectModel
 
 class SlowTexts:

@@ -1,0 +1,56 @@
+"""Some neurons of a store, read without the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from neurons.records import NeuronId
+from neurons.split_rows import Activations, Block
+
+if TYPE_CHECKING:
+    from neurons.store import ActivationStore
+
+
+@dataclass(frozen=True)
+class ChosenNeurons:
+    """Neurons in the order of the store, and their activations alone.
+
+    Attributes:
+        neurons: address of each column of `activations`.
+        activations: reads nothing but these columns.
+    """
+
+    neurons: tuple[NeuronId, ...]
+    activations: Activations
+
+    @classmethod
+    def of_store(cls, store: ActivationStore, wanted: Iterable[NeuronId]) -> ChosenNeurons:
+        """The `wanted` neurons, each once.
+
+        Raises:
+            RunError: the store lacks a layer site.
+        """
+        distinct = set(wanted)
+        for neuron in distinct:
+            store.array(neuron.layer_site)
+        units = {
+            site: sorted(neuron.unit for neuron in distinct if neuron.layer_site == site)
+            for site in store.layer_sites
+        }
+        neurons = tuple(
+            NeuronId(site.layer, site.site, unit) for site, own in units.items() for unit in own
+        )
+
+        def blocks(n_units: int) -> Iterator[Block]:
+            for site, own in units.items():
+                for first in range(0, len(own), n_units):
+                    yield np.asarray(store.array(site)[:, own[first : first + n_units]])
+
+        def name(number: int) -> str:
+            return f"{neurons[number]} of {store.folder}"
+
+        return cls(neurons, Activations(len(neurons), store.n_sentences, blocks, name))
