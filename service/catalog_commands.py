@@ -65,10 +65,18 @@ def build(options: RunOptions, output: OutputOptions, update: UpdateOption = Fal
     `neuroscribe run` with the same arguments goes on from it.
     """
     settings, out = settings_from(options), default_out(options)
+    from service.engines import opened_engine
     from service.pipeline import run_pipeline
 
-    with working(output):
-        run_pipeline(settings, out, update=update, progress=output.progress, until="catalog")
+    with working(output), opened_engine(options.engine, options.device) as engine:
+        run_pipeline(
+            settings,
+            out,
+            update=update,
+            progress=output.progress,
+            until="catalog",
+            engine=engine,
+        )
         from descriptors.catalog import read_descriptors
 
         descriptors = read_descriptors(out / "descriptors.parquet")

@@ -19,11 +19,10 @@ from indexer.errors import InputError
 from indexer.records import Record
 from indexer.storage import atomic_path
 from service.catalog_editing import EditableCatalog
+from service.csv_cells import GUARD, guarded
 
 JSON_LINES, CSV = ".jsonl", ".csv"
 _EXAMPLES = 5
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-_GUARD = "'"
 _LONGEST_CELL = 2**31 - 1
 
 
@@ -147,12 +146,7 @@ def _exported(catalog: EditableCatalog, descriptor: Descriptor) -> ExportedDescr
 def _cells(descriptor: ExportedDescriptor) -> dict[str, str]:
     content = descriptor.model_dump(mode="json")
     content["example_sentences"] = json.dumps(content["example_sentences"], ensure_ascii=False)
-    return {name: _guarded(str(value)) for name, value in content.items()}
-
-
-def _guarded(cell: str) -> str:
-    """Keep a spreadsheet from computing a text that looks like a formula."""
-    return _GUARD + cell if cell.startswith((_GUARD, *_FORMULA_STARTS)) else cell
+    return {name: guarded(str(value)) for name, value in content.items()}
 
 
 def _json_lines(path: Path) -> Iterator[ExchangeLine]:
@@ -193,7 +187,7 @@ def _csv_line(row: dict[str, Any]) -> ExchangeLine:
     if row["edit"]:
         return ExchangeLine(edit=EDIT.validate_json(row["edit"]))
     cells: dict[str, Any] = {
-        name: value.removeprefix(_GUARD) if isinstance(value, str) else value
+        name: value.removeprefix(GUARD) if isinstance(value, str) else value
         for name, value in row.items()
         if name != "edit"
     }

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from indexer.errors import RunError
 from indexer.records import Record
 from service.catalog_editing import check_is_run
-from service.report_stage import ReportStage
+from service.imported_stage import stages_of
 from service.run_directory import RunDirectory
 from service.settings import RunSettings
 
 _NEEDED = ("corpus", "embed", "index", "propose")
-_AFTER = ("match", "exemplars", "evaluate", "report")
+_AFTER = ("match", "neuron_groups", "exemplars", "evaluate", "report")
 
 
 class RebuildSummary(Record):
@@ -45,12 +45,15 @@ def rebuild_catalog(run: Path, *, progress: bool = False) -> RebuildSummary:
                 f"{run} has not come as far as a catalog (no stage {missing[0]}); finish it with "
                 "the `neuroscribe catalog build` or `neuroscribe run` it was begun with"
             )
-        stages = ReportStage(directory, _stored_settings(directory), progress)
+        stages = stages_of(directory, _stored_settings(directory), progress)
         stages.build_catalog()
         # A stage that is killed while it is redone loses its record; those after it keep theirs.
         matched = any(name in done for name in _AFTER)
         if matched:
-            for action in (stages.match, stages.show, stages.evaluate, stages.report):
+            for action in (
+                *(stages.match, stages.group_neurons, stages.show),
+                *(stages.evaluate, stages.report),
+            ):
                 action()
             seeds = {"run": stages.settings.seed}
             directory.finish(fingerprints=stages.fingerprints(), seeds=seeds)

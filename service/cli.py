@@ -11,6 +11,7 @@ import typer
 
 from service.catalog_commands import UpdateOption, catalog_app
 from service.command_output import print_json, working
+from service.export_commands import export
 from service.failures import ExitCode, failure_of, wants_traceback
 from service.options import (
     OutputOptions,
@@ -58,10 +59,13 @@ def _common(
 def run(options: RunOptions, output: OutputOptions, update: UpdateOption = False) -> None:
     """Corpus in; neuron explanations, evaluation and report out."""
     settings, out = settings_from(options), default_out(options)
+    from service.engines import opened_engine
     from service.pipeline import run_pipeline
 
-    with working(output):
-        summary = run_pipeline(settings, out, update=update, progress=output.progress)
+    with working(output), opened_engine(options.engine, options.device) as engine:
+        summary = run_pipeline(
+            settings, out, update=update, progress=output.progress, engine=engine
+        )
     if output.json:
         print_json(summary.model_dump(mode="json"))
         return
@@ -129,14 +133,13 @@ def explain(
     Says what a neuron responds to, which neurons carry a concept, or what fires on a text.
     """
     from service.explain import Question, kind_of
-    from service.finished_run import FinishedRun
 
     flags = {Question.NEURON: neuron, Question.CONCEPT: concept, Question.TEXT: text}
     asked = [question for question, given in flags.items() if given]
     if len(asked) > 1:
         raise typer.BadParameter("give only one of --neuron, --concept and --text")
     with working(output):
-        answer = _answer(asked[0] if asked else kind_of(what), FinishedRun(run, device), what)
+        answer = _answer(asked[0] if asked else kind_of(what), _opened(run, device, output), what)
     if output.json:
         print_json(answer.model_dump(mode="json"))
         return
@@ -184,6 +187,9 @@ def report(run: RunArgument, output: OutputOptions) -> None:
         print(path)
 
 
+app.command()(export)
+
+
 @app.command()
 @flattened
 def doctor(
@@ -211,6 +217,12 @@ def doctor(
         show_diagnosis(diagnosis)
     if not diagnosis.ok:
         raise typer.Exit(ExitCode.STAGE_FAILED)
+
+
+def _opened(run: Path, device: str, output: OutputOptions) -> FinishedRun:
+    from service.finished_run import FinishedRun
+
+    return FinishedRun(run, device, progress=output.progress)
 
 
 def _answer(question: Question, run: FinishedRun, what: str) -> Any:

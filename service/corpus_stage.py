@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from descriptors.records import Split
 from indexer.arrays import IntArray
+from indexer.engine import Engine, LocalEngine
 from indexer.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,10 +24,17 @@ _STAGE = "corpus"
 class CorpusStage:
     """What every stage needs: the run, its settings and its sentences."""
 
-    def __init__(self, run: RunDirectory, settings: RunSettings, progress: bool) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        settings: RunSettings,
+        progress: bool,
+        engine: Engine | None = None,
+    ) -> None:
         self.run = run
         self.settings = settings
         self.progress = progress
+        self.engine = engine or LocalEngine()
 
     def outputs(self, name: str) -> dict[str, str]:
         """Fingerprints of the files that a finished stage wrote."""

@@ -57,13 +57,16 @@ def kind_of(what: str) -> Question:
 
 
 def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> ExplainedNeuron:
-    """Both tails of a neuron: descriptors or the abstention, and the sentences that drive it.
+    """Both tails of a neuron: descriptors or the abstention, what drives it, what moves with it.
 
     Raises:
         InputError: `address` is not a neuron of the run.
         RunError: the run is damaged, or its model has changed.
     """
     from neurons.exemplars import NeuronTail, find_exemplars
+    from neurons.plain_exemplars import plain_exemplars
+    from service.group_answers import group_of
+    from service.imported_stage import is_imported
     from service.joint_answers import carried_together, exemplar_variety
 
     neuron = NeuronId.parse(address.strip())
@@ -73,7 +76,10 @@ def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> Expl
         raise InputError(f"the run has no neuron {neuron}; it has {known}")
     tails = [NeuronTail(neuron, tail) for tail in Tail if (neuron, tail) in run.explanations]
     rows = np.arange(len(run.corpus), dtype=np.int64)
-    exemplars = find_exemplars(run.subject, run.store, run.corpus, tails, rows, n_exemplars)
+    if is_imported(run.settings):
+        exemplars = plain_exemplars(run.store, tails, rows, n_exemplars)
+    else:
+        exemplars = find_exemplars(run.subject, run.store, run.corpus, tails, rows, n_exemplars)
     together = carried_together(run, neuron)
     return ExplainedNeuron(
         neuron=str(neuron),
@@ -88,19 +94,26 @@ def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> Expl
             )
             for tail, found in zip(tails, exemplars, strict=True)
         ),
+        group=group_of(run, neuron),
+        groups_sought=not run.neuron_groups.too_few_sentences,
     )
 
 
 def explain_concept(
-    run: FinishedRun, concept: str, n_descriptors: int = 5, n_neurons: int = 10
+    run: FinishedRun,
+    concept: str,
+    n_descriptors: int = 5,
+    n_neurons: int = 10,
+    n_groups: int = 5,
 ) -> ExplainedConcept:
-    """The descriptors nearest to `concept` and the neurons that carry them.
+    """The descriptors nearest to `concept`, and the neurons and groups that carry them.
 
     Raises:
         InputError: `concept` is blank, or the run has kept no descriptor.
         RunError: the run is damaged, or its encoder has changed.
     """
     from indexer.index import VectorIndex
+    from service.group_answers import carrying_groups, neuron_set
 
     if not concept.strip():
         raise InputError("the concept is blank; give some words, for example 'refund requests'")
@@ -111,19 +124,24 @@ def explain_concept(
     query = run.encoder.encode([concept.strip()])
     found = VectorIndex.build(vectors).search(query, n_descriptors)
     carriers = _carriers(run.explanations)
-    return ExplainedConcept(
-        concept=concept.strip(),
-        descriptors=tuple(
+    near = []
+    for place, similarity in zip(found.ids[0], found.similarities[0], strict=True):
+        identifier = catalog[place].id
+        own = carriers.get(identifier, [])
+        groups = carrying_groups(run, identifier)
+        near.append(
             NearDescriptor(
-                descriptor_id=catalog[place].id,
+                descriptor_id=identifier,
                 descriptor=catalog[place].text,
                 similarity=float(similarity),
-                n_neurons=len(carriers.get(catalog[place].id, [])),
-                neurons=tuple(carriers.get(catalog[place].id, [])[:n_neurons]),
+                n_neurons=len(own),
+                neurons=tuple(own[:n_neurons]),
+                neuron_set=neuron_set(run, int(place), own),
+                n_groups=len(groups),
+                groups=tuple(groups[:n_groups]),
             )
-            for place, similarity in zip(found.ids[0], found.similarities[0], strict=True)
-        ),
-    )
+        )
+    return ExplainedConcept(concept=concept.strip(), descriptors=tuple(near))
 
 
 def explain_text(run: FinishedRun, text: str, n_neurons: int = 10) -> ExplainedText:

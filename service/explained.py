@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from descriptors.records import Split
 from indexer.records import Record
+from neurons.group_records import ExplainedGroup, GroupMember
 from neurons.records import AbstentionReason, Match, Tail, TokenActivation
 
 
@@ -69,10 +70,16 @@ class ExplainedTail(Record):
 
 
 class ExplainedNeuron(Record):
-    """What a neuron responds to, the positive tail first."""
+    """What a neuron responds to, the positive tail first, and the neurons that move with it.
+
+    `group` is None where no other neuron does; `groups_sought` is false where the run has too few
+    sentences to tell.
+    """
 
     neuron: str
     tails: tuple[ExplainedTail, ...]
+    group: ExplainedGroup | None = None
+    groups_sought: bool = True
 
 
 class CarryingNeuron(Record):
@@ -83,10 +90,45 @@ class CarryingNeuron(Record):
     match: Match
 
 
+class SetMember(Record):
+    """A neuron's tail in the neuron set of a descriptor."""
+
+    neuron: str
+    tail: Tail
+
+
+class NeuronSet(Record):
+    """The neurons of a descriptor that tell it best, the best on discover and validation first.
+
+    `combined_auroc` is the AUROC on test of the mean of all `members`, `single_auroc` that of the
+    first alone; 0.5 is chance. `n_neurons` counts the neurons they were taken from.
+    """
+
+    n_neurons: int
+    members: tuple[SetMember, ...]
+    combined_auroc: float
+    single_auroc: float
+
+
+class CarryingGroup(Record):
+    """A neuron group one tail of whose mean has a descriptor among its matches.
+
+    `coherence` and `null_coherence` are those of `neurons.group_records.ExplainedGroup`.
+    """
+
+    group: str
+    tail: Tail
+    match: Match
+    members: tuple[GroupMember, ...]
+    coherence: float
+    null_coherence: float
+
+
 class NearDescriptor(Record):
-    """A descriptor near a concept, and the neurons that carry it, the surest first.
+    """A descriptor near a concept, and the neurons and groups that carry it, the surest first.
 
     `similarity` is the cosine of the two embeddings; `n_neurons` counts all that carry it.
+    `neuron_set` is None where no neuron does; `n_groups` counts all groups that carry it.
     """
 
     descriptor_id: str
@@ -94,6 +136,9 @@ class NearDescriptor(Record):
     similarity: float
     n_neurons: int
     neurons: tuple[CarryingNeuron, ...]
+    neuron_set: NeuronSet | None = None
+    n_groups: int = 0
+    groups: tuple[CarryingGroup, ...] = ()
 
 
 class ExplainedConcept(Record):

@@ -33,7 +33,12 @@ class ExtractionStage(IndexStages):
         from neurons.subject import SubjectModel
 
         settings = self.settings
-        return SubjectModel.load(settings.model, settings.device, settings.unsafe_weights)
+        return SubjectModel.load(
+            settings.model,
+            settings.device,
+            settings.unsafe_weights,
+            settings.extraction.precision,
+        )
 
     @cached_property
     def store(self) -> ActivationStore:
@@ -79,6 +84,7 @@ class ExtractionStage(IndexStages):
             self.settings.extraction,
             fingerprint(inputs),
             parity=require_parity(self.subject),
+            engine=self.engine,
             progress=self.progress,
         )
         return report.model_dump(mode="json")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from descriptors.corpus import Corpus
     from descriptors.records import Descriptor
     from indexer.encoder import SentenceEncoder
+    from neurons.group_records import NeuronGroups
     from neurons.split_rows import SplitRows
     from neurons.store import ActivationStore
     from neurons.subject import SubjectModel
@@ -29,16 +30,18 @@ class FinishedRun:
     Args:
         path: the run's folder.
         device: where the models are computed.
+        progress: whether to show progress bars on stderr.
 
     Raises:
         InputError: there is no run at `path`.
         RunError: the run is not complete.
     """
 
-    def __init__(self, path: Path, device: str = "auto") -> None:
+    def __init__(self, path: Path, device: str = "auto", *, progress: bool = False) -> None:
         self.path = path
         self._directory = RunDirectory.open(path)
         self._device = device
+        self._progress = progress
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -121,18 +124,46 @@ class FinishedRun:
 
         return ActivationStore.open(self.path / "activations")
 
+    @property
+    def neurons(self) -> list[NeuronId]:
+        """The address of every stored column, in order."""
+        return [
+            NeuronId(place.layer, place.site, unit)
+            for place in self.store.layer_sites
+            for unit in range(self.store.units(place))
+        ]
+
+    @cached_property
+    def neuron_groups(self) -> NeuronGroups:
+        """Neurons that move together; found and kept if the run is of an older version.
+
+        Raises:
+            RunError: the file is damaged or belongs to another run.
+        """
+        from service.kept_groups import groups_of
+
+        return groups_of(self, progress=self._progress)
+
     @cached_property
     def subject(self) -> SubjectModel:
         """The subject model, which must still be the one the run has read.
 
         Raises:
-            InputError: it cannot be loaded.
+            InputError: it cannot be loaded, or the run has imported its activations.
             RunError: its weights, configuration or tokenizer have changed since.
         """
         from neurons.subject import SubjectModel
+        from service.imported_stage import is_imported, no_model
 
         settings = self.settings
-        subject = SubjectModel.load(settings.model, self._device, settings.unsafe_weights)
+        if is_imported(settings):
+            raise no_model(settings)
+        subject = SubjectModel.load(
+            settings.model,
+            self._device,
+            settings.unsafe_weights,
+            settings.extraction.precision,
+        )
         self._check_same("model", settings.model, subject.fingerprint)
         return subject
 

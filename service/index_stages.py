@@ -79,6 +79,7 @@ class IndexStages(CorpusStage):
                 CorpusTexts(self.corpus),
                 self.encoder,
                 self.run.path / EMBEDDINGS,
+                engine=self.engine,
                 progress=self.progress,
             )
             return {"dimension": report.dimension, "truncated_sentences": report.n_truncated}

@@ -14,6 +14,8 @@ from service.index_stages import CORPUS
 
 if TYPE_CHECKING:
     from neurons.exemplars import NeuronTail
+    from neurons.rank_arithmetic import RankArithmetic
+    from neurons.records import NeuronExemplars
     from neurons.split_rows import Block
 
 EXPLANATIONS = "explanations.parquet"
@@ -34,6 +36,14 @@ class NeuronStages(CatalogStages):
             for block in blocks:
                 yield block
                 bar.update(block.shape[1])
+
+    @property
+    def rank_arithmetic(self) -> RankArithmetic:
+        """Where ranks are computed: on a GPU where there is one; the result is the same."""
+        from neurons.auroc_torch import ranks_on
+        from neurons.subject import choose_device
+
+        return ranks_on(choose_device(self.settings.device))
 
     def match(self) -> None:
         """`explanations.parquet`."""
@@ -59,6 +69,8 @@ class NeuronStages(CatalogStages):
             self.settings.matching,
             self.settings.seed,
             watch=self.watch,
+            arithmetic=self.rank_arithmetic,
+            engine=self.engine,
         )
         catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
         names = [(descriptor.id, descriptor.text) for descriptor in catalog]
@@ -83,21 +95,31 @@ class NeuronStages(CatalogStages):
         inputs = {
             "explanations": self.outputs("match"),
             "activations": self.outputs("extract"),
-            "model": self.subject.fingerprint,
+            **self.exemplar_inputs(),
             "shown": _EXEMPLARS_SHOWN,
         }
         self.run.stage("exemplars", inputs, [EXEMPLARS], self._show)
 
     def _show(self) -> Any:
         from eval.report_selection import best_explanations
-        from neurons.exemplars import find_exemplars, write_exemplars
+        from neurons.exemplars import write_exemplars
 
         described = [each for each in self.explanations() if each.matches]
         tails = [_tail_of(each) for each in best_explanations(described)]
-        rows = np.arange(len(self.corpus), dtype=np.int64)
-        found = find_exemplars(self.subject, self.store, self.corpus, tails, rows, _EXEMPLARS_SHOWN)
+        found = self.exemplars_of(tails, _EXEMPLARS_SHOWN)
         write_exemplars(self.run.path / EXEMPLARS, found)
         return {"tails": len(found)}
+
+    def exemplar_inputs(self) -> dict[str, Any]:
+        """What decides on the tokens of exemplars."""
+        return {"model": self.subject.fingerprint}
+
+    def exemplars_of(self, tails: list[NeuronTail], limit: int) -> list[NeuronExemplars]:
+        """The sentences on which each tail is most active, with their tokens."""
+        from neurons.exemplars import find_exemplars
+
+        rows = np.arange(len(self.corpus), dtype=np.int64)
+        return find_exemplars(self.subject, self.store, self.corpus, tails, rows, limit)
 
     def evaluate(self) -> None:
         """`evaluation.json`."""
@@ -135,6 +157,7 @@ class NeuronStages(CatalogStages):
             populations=tuple(
                 Population(site.value, np.flatnonzero(sites == site.value))
                 for site in self.settings.extraction.sites
+                if site.value in sites
             ),
             labels=labels,
             rows=self.split_rows,

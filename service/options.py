@@ -32,9 +32,9 @@ class RunOptions:
             help="A file (.jsonl .csv .tsv .parquet .txt, also .gz), hf:NAME, or 'sample'."
         ),
     ]
-    model: Annotated[str, typer.Option(help="Subject model: a Hub id, a folder, or 'bundled'.")] = (
-        "bundled"
-    )
+    model: Annotated[
+        str, typer.Option(help="Subject model: a Hub id, a folder, 'bundled', or neurox:FILE.")
+    ] = "bundled"
     encoder: Annotated[
         str, typer.Option(help="Sentence encoder: a Hub id, a folder, or 'bundled'.")
     ] = "bundled"
@@ -92,6 +92,27 @@ class RunOptions:
     pooling: Annotated[
         Literal["max", "mean", "cls"], typer.Option(help="How tokens become one activation.")
     ] = "max"
+    precision: Annotated[
+        Literal["float32", "bfloat16", "float16"],
+        typer.Option(
+            help="Numbers the subject model computes with; less than float32 is faster on a GPU, "
+            "and the run's manifest says how far activations move."
+        ),
+    ] = "float32"
+    long_texts: Annotated[
+        Literal["truncate", "window"],
+        typer.Option(
+            help="Sentences longer than the subject model reads lose their end, or are read in "
+            "overlapping windows."
+        ),
+    ] = "truncate"
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="Where embedding and extraction run: local; ray (this machine's cores, or the "
+            "cluster it belongs to); ray://HOST:PORT."
+        ),
+    ] = "local"
     unsafe_weights: Annotated[
         bool,
         typer.Option("--unsafe-weights", help="Also read pickled weights, which can run code."),
@@ -210,6 +231,8 @@ def settings_from(options: RunOptions) -> RunSettings:
         },
         "extraction": {
             "pooling": options.pooling,
+            "precision": options.precision,
+            "long_texts": options.long_texts,
             **({"sites": options.site} if options.site else {}),
         },
         **({"proposers": options.proposer} if options.proposer else {}),

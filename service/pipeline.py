@@ -10,8 +10,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from eval.records import Figure
+from indexer.engine import Engine
 from indexer.errors import RunError
 from indexer.records import Record
+from service.imported_stage import stages_of
 from service.report_stage import REPORT, ReportStage
 from service.run_directory import RunDirectory
 from service.settings import RunSettings
@@ -24,6 +26,7 @@ STAGES = (
     "propose",
     "catalog",
     "match",
+    "neuron_groups",
     "exemplars",
     "evaluate",
     "report",
@@ -49,8 +52,11 @@ def run_pipeline(
     update: bool = False,
     progress: bool = False,
     until: str | None = None,
+    engine: Engine | None = None,
 ) -> RunSummary:
     """Do every stage that is not done yet, up to and with `until`.
+
+    The engine computes the heavy stages (this process if None); it does not change the bytes.
 
     A catalog whose groups do not come from neurons is built without reading any.
 
@@ -68,7 +74,7 @@ def run_pipeline(
     told = settings.model_dump(mode="json")
     with _writing(out) as run:
         run.check(told, update=update)
-        stages = ReportStage(run, settings, progress)
+        stages = stages_of(run, settings, progress, engine)
         needs_neurons = stages.groups_need_neurons or last > STAGES.index("catalog")
         _prepare(stages, needs_neurons)
         run.begin(told, update=update)
@@ -97,7 +103,7 @@ def prepared_run(
     told = settings.model_dump(mode="json")
     with _writing(out) as run:
         run.check(told, update=update)
-        stages = ReportStage(run, settings, progress)
+        stages = stages_of(run, settings, progress)
         _prepare(stages, stages.groups_need_neurons)
         if update or not run.begun:
             run.begin(told, update=update)
@@ -152,6 +158,7 @@ def _actions(stages: ReportStage, needs_neurons: bool) -> tuple[Callable[[], Non
         stages.propose,
         stages.build_catalog,
         stages.match,
+        stages.group_neurons,
         stages.show,
         stages.evaluate,
         stages.report,
@@ -183,7 +190,7 @@ def _finished(out: Path, progress: bool) -> Iterator[ReportStage]:
                 f"{out} was written by another version ({error.error_count()} settings do not "
                 "fit); run again into another --out"
             ) from error
-        stages = ReportStage(run, settings, progress)
+        stages = stages_of(run, settings, progress)
         yield stages
         run.finish(fingerprints=stages.fingerprints(), seeds={"run": settings.seed})
 

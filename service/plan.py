@@ -19,6 +19,7 @@ import numpy as np
 
 from descriptors.records import Split
 from indexer.records import Record
+from service.imported_stage import is_imported, no_model
 from service.plan_generation import Prices, ProposerForecast, forecast_proposer, planned_groups
 from service.plan_pilot import ask_pilot, at_once, check_pilot
 
@@ -112,6 +113,9 @@ def plan_run(
         RunError: `out` cannot be written, or what it holds is damaged.
     """
     check_pilot(settings, pilot)
+    if is_imported(settings):
+        # Tokens and speeds are those of a model.
+        raise no_model(settings)
     prices = prices or Prices()
     with tempfile.TemporaryDirectory(prefix="neuroscribe-plan-") as folder:
         if not prepare and pilot is None:
@@ -150,7 +154,12 @@ def _aside(
 
     report = ingest(settings.corpus, folder / "corpus.parquet", settings.reading)
     corpus = read_corpus(folder / "corpus.parquet")
-    subject = SubjectModel.load(settings.model, settings.device, settings.unsafe_weights)
+    subject = SubjectModel.load(
+        settings.model,
+        settings.device,
+        settings.unsafe_weights,
+        settings.extraction.precision,
+    )
     encoder = SentenceEncoder.load(settings.encoder, str(choose_device(settings.device)))
     proposers: tuple[ProposerForecast, ...] = ()
     specs = [ProposerSpec.parse(written) for written in settings.proposers]

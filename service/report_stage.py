@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from descriptors.sample import SAMPLE
 from indexer.bundled import BUNDLED
 from service.catalog_stages import DESCRIPTORS, MEMBERSHIP
+from service.group_stage import GroupStage
 from service.index_stages import CORPUS
-from service.neuron_stages import EXEMPLARS, NeuronStages
+from service.neuron_stages import EXEMPLARS
 from service.stages import installed_versions
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 
 
-class ReportStage(NeuronStages):
+class ReportStage(GroupStage):
     """Adds the report to the stages of a run."""
 
     def report(self) -> None:

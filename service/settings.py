@@ -13,8 +13,8 @@ from descriptors.generation_settings import GenerationSettings
 from descriptors.grouping_settings import GroupingSettings
 from descriptors.membership import MembershipSettings
 from indexer.records import Record
-from neurons.extraction import ExtractionSettings
 from neurons.matching import MatchingSettings
+from neurons.reading import ExtractionSettings
 
 
 class RunSettings(Record):

@@ -69,6 +69,10 @@ def show_run(summary: RunSummary) -> None:
     for part in (_funnel(overview), *proposing, *asked, _tails(overview.tails), _best(overview)):
         console.print(part)
         console.print()
+    if found := summary.results.get("neuron_groups"):
+        line = f"{found['groups']:,} groups of neurons rise and fall together; "
+        console.print(f"{line}{found['described']:,} of them carry a descriptor as a group")
+        console.print()
     show_figures(summary.figures)
     if summary.figures:
         more = f"all {len(summary.figures):,} figures: neuroscribe evaluate {out} --all"

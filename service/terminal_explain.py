@@ -21,6 +21,7 @@ from service.explained import (
     NearDescriptor,
 )
 from service.terminal import new_console, table_of
+from service.terminal_groups import GROUP_NOTE, group_lines, groups_table, set_line
 
 _LONGEST_SENTENCE = 300
 _CARRIERS_SHOWN = 5
@@ -111,6 +112,14 @@ def _show_neuron(answer: ExplainedNeuron) -> None:
         console.print()
         console.print(_exemplars(tail, coloured=console.color_system is not None))
         console.print()
+    if answer.groups_sought:
+        for line in group_lines(answer.neuron, answer.group):
+            console.print(line)
+    else:
+        console.print("group: not looked for; the run has too few sentences to correlate neurons")
+    console.print()
+    if answer.group is not None:
+        console.print(Text(GROUP_NOTE, style="dim"))
     if any(tail.matches for tail in answer.tails):
         console.print(Text(f"{_RANKED}; z of the descriptor among the exemplars.", style="dim"))
 
@@ -190,7 +199,14 @@ def _show_concept(answer: ExplainedConcept) -> None:
     for near in answer.descriptors:
         if near.neurons:
             console.print(_carriers(near))
+            if near.neuron_set is not None:
+                console.print(set_line(near.neuron_set))
             console.print()
+        if near.groups:
+            console.print(groups_table(near))
+            console.print()
+    if any(near.groups for near in answer.descriptors):
+        console.print(Text(GROUP_NOTE, style="dim"))
     console.print(Text(f"Similarity is the cosine of the embeddings; {_RANKED}.", style="dim"))
 
 

@@ -13,8 +13,6 @@ from indexer.arrays import DoubleArray, FloatArray, IntArray
 from neurons.records import LayerSite, NeuronId, Tail
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from service.finished_run import FinishedRun
 
 _ROWS_AT_A_TIME = 4096
@@ -114,25 +112,11 @@ def _windows(
 
 def _pooled(run: FinishedRun, text: str) -> dict[LayerSite, FloatArray]:
     """Activations of `text` as the run stores them: pooled alike and rounded to float16."""
-    import torch
+    from neurons.reading import read, tokenized
 
-    from neurons.batching import padded, tokenize
-    from neurons.capture import captured
-    from neurons.pooling import half_precision, pool
-
-    subject, pooling = run.subject, run.store.manifest.layout.pooling
-    maximum_tokens = run.settings.extraction.maximum_tokens or subject.maximum_tokens
-    batch = padded(subject, tokenize(subject, [text], maximum_tokens))
-
-    def stored(_layer_site: LayerSite, tokens: Tensor) -> Tensor:
-        return half_precision(pool(tokens, batch.content_mask, pooling)).values
-
-    with (
-        torch.inference_mode(),
-        captured(subject.architecture, run.store.layer_sites, stored) as latest,
-    ):
-        subject.model(input_ids=batch.token_ids, attention_mask=batch.attention_mask)
-        return {
-            layer_site: values[0].cpu().numpy().astype(np.float32)
-            for layer_site, values in latest.items()
-        }
+    subject, settings = run.subject, run.settings.extraction
+    sites = run.store.layer_sites
+    reading = read([subject], tokenized(subject, [text], settings), sites, settings)
+    limits = np.cumsum([run.store.units(each) for each in sites])[:-1]
+    values = np.split(reading.activations[0].astype(np.float32), limits)
+    return dict(zip(sites, values, strict=True))

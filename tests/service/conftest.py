@@ -2,12 +2,14 @@
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from descriptors.sample import sample_corpus_path
+from service.settings import RunSettings
 
 N_SENTENCES = 240
 N_CATEGORIES = 4
@@ -46,3 +48,32 @@ def review_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in reviews()]
     path.write_text("".join(lines), encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def small_settings(tiny_model: Callable[[str], Path]) -> RunSettings:
+    """A run of seconds: part of the shipped corpus and a tiny model, which encodes it as well."""
+    folder = str(tiny_model("bert"))
+    return RunSettings.model_validate(
+        {
+            "corpus": "sample",
+            "model": folder,
+            "encoder": folder,
+            "device": "cpu",
+            "proposers": ("keyphrase",),
+            "group_sources": ("embeddings",),
+            "reading": {"limit": N_SENTENCES},
+            "membership": {"false_discovery_rate": 0.9},
+            "matching": {"null_quantile": 0.6, "minimum_discover": 3, "minimum_auroc": 0.5},
+        }
+    )
+
+
+@pytest.fixture(scope="session")
+def small_run(small_settings: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of such a run; no test may change it."""
+    from service.pipeline import run_pipeline
+
+    out = tmp_path_factory.mktemp("small") / "run"
+    run_pipeline(small_settings, out)
+    return out

@@ -477,7 +477,7 @@ def test_wherever_the_disk_is_full_stages_are_kept_and_the_run_goes_on(
                 patch.setattr(RunDirectory, "stage", without_room(stage, n_bytes))
                 check_no_room(attempt(*arguments))
             found = contents(out)
-            done = {name for name in found if re.fullmatch("stages/[a-z]+[.]json", name)}
+            done = {name for name in found if re.fullmatch("stages/[a-z_]+[.]json", name)}
             assert done == {f"stages/{name}.json" for name in STAGES[:number]}
             assert all(found[name] == before[name] for name in done & set(before))
     finish = RunDirectory.finish

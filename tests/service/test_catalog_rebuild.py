@@ -117,11 +117,12 @@ def test_only_a_run_that_came_to_matching_is_matched_again(
         record = json.loads((real / "stages" / "index.json").read_text("utf-8")) | {"name": name}
         (real / "stages" / f"{name}.json").write_text(json.dumps(record), "utf-8")
     called: list[str] = []
-    for name in ("match", "show", "evaluate", "report"):
+    actions = ["match", "group_neurons", "show", "evaluate", "report"]
+    for name in actions:
         monkeypatch.setattr(ReportStage, name, lambda _, name=name: called.append(name))
     monkeypatch.setattr(ReportStage, "fingerprints", lambda _: {})
     assert rebuild_catalog(real).matched is goes_on
-    assert called == (["match", "show", "evaluate", "report"] if goes_on else [])
+    assert called == (actions if goes_on else [])
     assert (real / "manifest.json").is_file() is goes_on
 
 

@@ -21,7 +21,7 @@ MAIN = (
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     "from service.cli import main; main()"
 )
-COMMANDS = ("run", "plan", "explain", "evaluate", "report", "doctor")
+COMMANDS = ("run", "plan", "explain", "evaluate", "report", "export", "doctor")
 CATALOG_COMMANDS = (
     *("build", "rebuild", "show", "seed", "rename", "merge", "ban", "lock", "unlock"),
     *("export", "import"),

@@ -17,8 +17,9 @@ from descriptors.ingest import ingest
 from descriptors.records import Descriptor, Split
 from indexer.encoder import SentenceEncoder
 from indexer.errors import InputError, RunError
-from neurons.extraction import ExtractionSettings, extract
+from neurons.extraction import extract
 from neurons.joint import JointSettings, joint_explanations
+from neurons.reading import ExtractionSettings
 from neurons.records import (
     AbstentionReason,
     Explanation,

@@ -61,6 +61,7 @@ def test_killed_at_every_write_and_rename_resumes_to_the_same_bytes(
         "descriptors.parquet",
         "membership.npz",
         "explanations.parquet",
+        "neuron_groups.json",
         "exemplars.jsonl",
         "evaluation.json",
         "report.html",

@@ -178,6 +178,7 @@ def test_the_run_holds_the_files_of_the_design_and_nothing_half_written(done: Fi
         "descriptors.parquet",
         "membership.npz",
         "explanations.parquet",
+        "neuron_groups.json",
         "evaluation.json",
         "report.html",
         "proposals/groups.jsonl",

@@ -12,7 +12,7 @@ from descriptors.records import Split
 from descriptors.views import Space, WeightedView
 from indexer.errors import InputError
 from neurons.batching import tokenize
-from neurons.extraction import ExtractionSettings
+from neurons.reading import ExtractionSettings
 from neurons.records import Site
 from neurons.subject import SubjectModel
 from service.plan import free_bytes, groups_at_most, plan_run

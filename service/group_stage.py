@@ -1,0 +1,86 @@
+"""The stage that finds neurons that move together: neuron_groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from neurons.group_records import (
+    NEURON_GROUPS_FILE,
+    NeuronGroups,
+    NeuronGroupSettings,
+    write_neuron_groups,
+)
+from service.catalog_stages import DESCRIPTORS, MEMBERSHIP
+from service.neuron_stages import NeuronStages
+
+if TYPE_CHECKING:
+    from neurons.split_rows import Block, Watch
+
+NEURON_GROUPS = NEURON_GROUPS_FILE
+SETTINGS = NeuronGroupSettings()
+
+
+class GroupStage(NeuronStages):
+    """Adds groups of neurons to the stages of a run."""
+
+    def group_neurons(self) -> None:
+        """`neuron_groups.json`."""
+        inputs = {
+            "activations": self.outputs("extract"),
+            "catalog": self.outputs("catalog"),
+            "corpus": self.corpus.fingerprint,
+            "groups": SETTINGS.model_dump(mode="json"),
+            "matching": self.settings.matching.model_dump(mode="json"),
+            "seed": self.settings.seed,
+        }
+        self.run.stage("neuron_groups", inputs, [NEURON_GROUPS], self._group_neurons)
+
+    def _group_neurons(self) -> Any:
+        from descriptors.catalog import kept, read_descriptors, read_membership
+        from neurons.group_matching import Evidence, find_neuron_groups
+        from neurons.split_rows import Activations
+
+        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
+        evidence = Evidence(
+            activations=Activations.of_store(self.store),
+            neurons=self.neurons,
+            membership=read_membership(self.run.path / MEMBERSHIP),
+            descriptors=[(descriptor.id, descriptor.text) for descriptor in catalog],
+            rows=self.split_rows,
+        )
+        found = find_neuron_groups(
+            evidence,
+            SETTINGS,
+            self.settings.matching,
+            self.settings.seed,
+            watch=group_watch(self.progress),
+        )
+        write_neuron_groups(self.run.path / NEURON_GROUPS, found)
+        return _counts(found)
+
+
+def group_watch(progress: bool) -> Watch:
+    """Shows how many neurons have been compared with the others."""
+
+    def watch(blocks: Iterable[Block], n_neurons: int) -> Iterable[Block]:
+        from tqdm import tqdm
+
+        bar = tqdm(total=n_neurons, desc="neuron groups", unit="neuron", disable=not progress)
+        with bar:
+            for block in blocks:
+                yield block
+                bar.update(block.shape[1])
+
+    return watch
+
+
+def _counts(found: NeuronGroups) -> dict[str, Any]:
+    described = [group for group in found.groups if any(tail.matches for tail in group.tails)]
+    return {
+        "groups": len(found.groups),
+        "neurons": sum(len(group.members) for group in found.groups),
+        "described": len(described),
+        "not_replicated": found.not_replicated,
+        "too_few_sentences": found.too_few_sentences,
+    }
