@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmarks import demo, embedded, extraction, matching, memory, naming, recovery, startup
+from benchmarks import (
+    demo,
+    embedded,
+    extraction,
+    gpu,
+    large_corpus,
+    matching,
+    memory,
+    naming,
+    recovery,
+    scaling,
+    startup,
+)
 from benchmarks.corpora import shared_corpus
 from benchmarks.records import Measurement, read_results, replaced, write_results
 
@@ -44,7 +56,10 @@ BENCHMARKS = (
         for corpus in naming.FACETS
         if shared_corpus(corpus) is not None
     ),
+    Benchmark("scaling", scaling.measure, quick=False),
     Benchmark("memory", memory.measure, quick=False),
+    Benchmark("large_corpus", large_corpus.measure, quick=False),
+    *([Benchmark("gpu", gpu.measure, quick=False)] if gpu.available() else []),
     *(
         Benchmark(f"recovery.{corpus}", partial(recovery.measure, corpus=corpus), quick=False)
         for corpus in recovery.FACETS

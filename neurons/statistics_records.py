@@ -59,6 +59,11 @@ class NeuronStatistics(Record):
     top_positive: tuple[StrongSentence, ...]
     top_negative: tuple[StrongSentence, ...]
 
+    @property
+    def median(self) -> float:
+        """Half of the sentences are below."""
+        return self.quantiles[QUANTILES.index(0.5)]
+
 
 @dataclass(frozen=True)
 class StrongestRows:

@@ -81,8 +81,10 @@ def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> Expl
     else:
         exemplars = find_exemplars(run.subject, run.store, run.corpus, tails, rows, n_exemplars)
     together = carried_together(run, neuron)
+    statistics = run.statistics
     return ExplainedNeuron(
         neuron=str(neuron),
+        statistics=None if statistics is None else statistics.of(neuron),
         tails=tuple(
             ExplainedTail(
                 tail=tail.tail,

@@ -6,6 +6,7 @@ from descriptors.records import Split
 from indexer.records import Record
 from neurons.group_records import ExplainedGroup, GroupMember
 from neurons.records import AbstentionReason, Match, Tail, TokenActivation
+from neurons.statistics_records import NeuronStatistics
 
 
 class ExplainedSentence(Record):
@@ -72,12 +73,14 @@ class ExplainedTail(Record):
 class ExplainedNeuron(Record):
     """What a neuron responds to, the positive tail first, and the neurons that move with it.
 
-    `group` is None where no other neuron does; `groups_sought` is false where the run has too few
-    sentences to tell.
+    `statistics` are of all sentences, and missing in runs of older versions. `group` is None where
+    no other neuron moves with it; `groups_sought` is false where the run has too few sentences to
+    tell.
     """
 
     neuron: str
     tails: tuple[ExplainedTail, ...]
+    statistics: NeuronStatistics | None = None
     group: ExplainedGroup | None = None
     groups_sought: bool = True
 

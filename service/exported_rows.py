@@ -13,6 +13,7 @@ from neurons.records import AbstentionReason, Match, NeuronId, Site, Tail
 
 if TYPE_CHECKING:
     from neurons.records import Explanation
+    from neurons.statistics_records import StoreStatistics
     from service.finished_run import FinishedRun
 
 Wanted = Callable[[NeuronId], bool]
@@ -58,6 +59,12 @@ class NeuronRow(Record):
     unit: int
     group: str | None = None
     group_sign: int | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    minimum: float | None = None
+    median: float | None = None
+    maximum: float | None = None
+    positive_share: float | None = None
     positive_descriptor: str | None = None
     positive_auroc: float | None = None
     positive_q: float | None = None
@@ -126,6 +133,7 @@ def neuron_rows(run: FinishedRun, wanted: Wanted) -> Iterator[NeuronRow]:
             unit=neuron.unit,
             group=group,
             group_sign=sign,
+            **_figures(run.statistics, neuron),
             positive_descriptor=above.descriptor if above else None,
             positive_auroc=above.auroc if above else None,
             positive_q=above.q if above else None,
@@ -139,3 +147,18 @@ def neuron_rows(run: FinishedRun, wanted: Wanted) -> Iterator[NeuronRow]:
 
 def _first(explanation: Explanation | None) -> Match | None:
     return explanation.matches[0] if explanation and explanation.matches else None
+
+
+def _figures(statistics: StoreStatistics | None, neuron: NeuronId) -> dict[str, float]:
+    """The distribution of a neuron by the names of the row's fields, nothing without statistics."""
+    if statistics is None:
+        return {}
+    own = statistics.of(neuron)
+    return {
+        "mean": own.mean,
+        "deviation": own.deviation,
+        "minimum": own.minimum,
+        "median": own.median,
+        "maximum": own.maximum,
+        "positive_share": own.positive_share,
+    }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from indexer.encoder import SentenceEncoder
     from neurons.group_records import NeuronGroups
     from neurons.split_rows import SplitRows
+    from neurons.statistics_records import StoreStatistics
     from neurons.store import ActivationStore
     from neurons.subject import SubjectModel
     from service.settings import RunSettings
@@ -132,6 +133,18 @@ class FinishedRun:
             for place in self.store.layer_sites
             for unit in range(self.store.units(place))
         ]
+
+    @cached_property
+    def statistics(self) -> StoreStatistics | None:
+        """What every neuron does over the corpus; None in a run of an older version.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        from neurons.statistics_file import STATISTICS_FILE, read_statistics
+
+        path = self.path / STATISTICS_FILE
+        return read_statistics(path) if path.exists() else None
 
     @cached_property
     def neuron_groups(self) -> NeuronGroups:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from neurons.records import Explanation, NeuronId
+from neurons.statistics_file import STATISTICS_FILE
 from service.catalog_stages import DESCRIPTORS, MEMBERSHIP, CatalogStages
 from service.extraction_stage import ACTIVATIONS as ACTIVATIONS
 from service.index_stages import CORPUS
@@ -16,26 +17,45 @@ if TYPE_CHECKING:
     from neurons.exemplars import NeuronTail
     from neurons.rank_arithmetic import RankArithmetic
     from neurons.records import NeuronExemplars
-    from neurons.split_rows import Block
+    from neurons.split_rows import Block, Watch
 
 EXPLANATIONS = "explanations.parquet"
 EXEMPLARS = "exemplars.jsonl"
 EVALUATION = "evaluation.json"
 
 _EXEMPLARS_SHOWN = 5
+_STRONGEST_KEPT = 20
 
 
 class NeuronStages(CatalogStages):
     """The last half of a run."""
 
-    def watch(self, blocks: Iterable[Block], n_neurons: int) -> Iterator[Block]:
-        """Show progress over blocks of neurons."""
-        from tqdm import tqdm
+    def watched(self, doing: str) -> Watch:
+        """Shows progress over blocks of neurons."""
 
-        with tqdm(total=n_neurons, desc="match", unit="neuron", disable=not self.progress) as bar:
-            for block in blocks:
-                yield block
-                bar.update(block.shape[1])
+        def watch(blocks: Iterable[Block], n_neurons: int) -> Iterator[Block]:
+            from tqdm import tqdm
+
+            hidden = not self.progress
+            with tqdm(total=n_neurons, desc=doing, unit="neuron", disable=hidden) as bar:
+                for block in blocks:
+                    yield block
+                    bar.update(block.shape[1])
+
+        return watch
+
+    def describe_neurons(self) -> None:
+        """`neurons.parquet`: moments, quantiles and strongest sentences of every neuron."""
+        inputs = {"activations": self.outputs("extract"), "kept": _STRONGEST_KEPT}
+        self.run.stage("statistics", inputs, [STATISTICS_FILE], self._describe_neurons)
+
+    def _describe_neurons(self) -> Any:
+        from neurons.statistics import neuron_statistics
+        from neurons.statistics_file import write_statistics
+
+        found = neuron_statistics(self.store, _STRONGEST_KEPT, self.watched("statistics"))
+        write_statistics(self.run.path / STATISTICS_FILE, found)
+        return {"constant": int(found.constant.sum())}
 
     @property
     def rank_arithmetic(self) -> RankArithmetic:
@@ -68,7 +88,7 @@ class NeuronStages(CatalogStages):
             self.split_rows,
             self.settings.matching,
             self.settings.seed,
-            watch=self.watch,
+            watch=self.watched("match"),
             arithmetic=self.rank_arithmetic,
             engine=self.engine,
         )
@@ -164,7 +184,7 @@ class NeuronStages(CatalogStages):
             settings=self.settings.matching,
             seed=self.settings.seed,
             proposers=tuple(descriptor.proposer for descriptor in catalog),
-            watch=self.watch,
+            watch=self.watched("evaluate"),
         )
         figures = recover_labels(task) if len(labels) else []
         write_evaluation(self.run.path, figures)

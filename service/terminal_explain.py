@@ -9,6 +9,7 @@ from rich.text import Text
 
 from eval.highlighting import Scale, highlight
 from neurons.records import Tail, TokenActivation
+from neurons.statistics_records import QUANTILES, NeuronStatistics
 from service.explained import (
     CarriedTogether,
     ExemplarVariety,
@@ -104,6 +105,9 @@ def _style(tail: Tail, strength: float) -> str:
 
 def _show_neuron(answer: ExplainedNeuron) -> None:
     console = new_console()
+    if answer.statistics is not None:
+        console.print(statistics_line(answer.statistics))
+        console.print()
     for tail in answer.tails:
         console.print(_matches(answer.neuron, tail))
         console.print()
@@ -122,6 +126,18 @@ def _show_neuron(answer: ExplainedNeuron) -> None:
         console.print(Text(GROUP_NOTE, style="dim"))
     if any(tail.matches for tail in answer.tails):
         console.print(Text(f"{_RANKED}; z of the descriptor among the exemplars.", style="dim"))
+
+
+def statistics_line(found: NeuronStatistics) -> str:
+    """How the activations of a neuron are distributed over all sentences."""
+    if found.constant:
+        return f"activation: {found.mean:.3g} on all {found.n_sentences:,} sentences"
+    low, high = (found.quantiles[QUANTILES.index(share)] for share in (0.01, 0.99))
+    return (
+        f"activation on {found.n_sentences:,} sentences: median {found.median:.3g}, 98% between "
+        f"{low:.3g} and {high:.3g}, extremes {found.minimum:.3g} and {found.maximum:.3g}; above 0 "
+        f"on {found.positive_share:.0%}"
+    )
 
 
 def together_line(together: CarriedTogether) -> str:

@@ -60,6 +60,7 @@ def test_killed_at_every_write_and_rename_resumes_to_the_same_bytes(
         "proposals/proposals.jsonl",
         "descriptors.parquet",
         "membership.npz",
+        "neurons.parquet",
         "explanations.parquet",
         "neuron_groups.json",
         "exemplars.jsonl",

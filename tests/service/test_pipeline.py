@@ -179,6 +179,7 @@ def test_the_run_holds_the_files_of_the_design_and_nothing_half_written(done: Fi
         "membership.npz",
         "explanations.parquet",
         "neuron_groups.json",
+        "neurons.parquet",
         "evaluation.json",
         "report.html",
         "proposals/groups.jsonl",
