@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_TOKEN_BUDGETS = {"cpu": 4_096, "cuda": 65_536}
+_TOKEN_BUDGETS = {"cpu": 2_048, "cuda": 65_536}
 
 
 class LongTexts(StrEnum):

@@ -37,7 +37,7 @@ class Tail(StrEnum):
 class AbstentionReason(StrEnum):
     """Why a neuron's tail is not described."""
 
-    CONSTANT = "constant_activation"
+    CONSTANT = "dead"
     NO_MATCH = "no_descriptor_beats_null"
     WEAK = "effect_too_small"
     NOT_REPLICATED = "not_replicated_on_validation"

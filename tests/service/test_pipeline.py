@@ -287,7 +287,7 @@ def test_every_tail_is_explained_or_abstains_with_a_reason(done: Finished) -> No
     assert len(ranks) + len(abstaining) == len(addresses)
     for row in abstaining:
         assert row["reason"] in {
-            "constant_activation",
+            "dead",
             "no_descriptor_beats_null",
             "effect_too_small",
             "not_replicated_on_validation",
