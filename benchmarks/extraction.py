@@ -1,9 +1,9 @@
 """How long sentences take to become activations, FFN units and hidden units.
 
-Four things are timed in turns, on one part of the sentences after the other, so that a busy machine
+Five things are timed in turns, on one part of the sentences after the other, so that a busy machine
 slows all of them: a large matrix product (what the machine can do), the bare model on the batches
-of the extraction, the extraction, and the way of toolkits that read one sentence a pass and keep
-all hidden states, on a few sentences of each part.
+of the extraction, the extraction in float32 and in bfloat16, and the way of toolkits that read one
+sentence a pass and keep all hidden states, on a few sentences of each part.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.corpora import sentences
 from benchmarks.processes import watch
 from benchmarks.records import Measurement
+from neurons.subject_files import Precision
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from indexer.arrays import IntArray
     from neurons.reading import ExtractionSettings
-    from neurons.store import ExtractionReport
+    from neurons.store import ActivationStore, ExtractionReport
     from neurons.subject import SubjectModel
 
 SENTENCES = 20_000
@@ -65,6 +66,16 @@ def measure(workspace: Path) -> list[Measurement]:
             found["sentences_a_second"] / found["single_sentences_a_second"],
             "",
             goal=">= 6",
+        ),
+        Measurement.of(
+            "extraction.bfloat16_speed",
+            found["tokens"] / found["bfloat16_seconds"],
+            "tokens/s",
+            against="float32",
+            reference=found["tokens"] / found["seconds"],
+        ),
+        Measurement.of(
+            "extraction.bfloat16_least_correlation", found["least_correlation"], "with float32"
         ),
         Measurement.of("extraction.matrix_product", found["matrix_rate"] / 1e9, "GFLOP/s"),
         Measurement.of("extraction.padding", found["padding"], "of all tokens"),
@@ -108,9 +119,11 @@ class Turns:
 
     seconds: float = 0.0
     bare_seconds: float = 0.0
+    bfloat16_seconds: float = 0.0
     single_seconds: float = 0.0
     singles: int = 0
     matrix_rates: list[float] = field(default_factory=list)
+    correlations: list[float] = field(default_factory=list)
     report: ExtractionReport | None = None
 
     def take(
@@ -120,10 +133,11 @@ class Turns:
         settings: ExtractionSettings,
         folder: Path,
     ) -> None:
-        """Let each of the four have `texts` once."""
+        """Let each have `texts` once."""
         import torch
 
         from neurons.extraction import extract
+        from neurons.store import ActivationStore
 
         self.matrix_rates.append(matrix_rate(subject.device, torch.float32, _MATRIX, 3))
         self.bare_seconds += bare_forward(subject, texts, settings)
@@ -131,6 +145,12 @@ class Turns:
         report = extract(subject, Texts(texts), folder, settings, key="benchmark")
         self.seconds += time.perf_counter() - began
         self.report = report if self.report is None else self.report.plus(report)
+        rough = replace(subject.source, precision=Precision.BFLOAT16, loaded=None).load()
+        began = time.perf_counter()
+        extract(rough, Texts(texts), folder / "bfloat16", settings, key="benchmark")
+        self.bfloat16_seconds += time.perf_counter() - began
+        exact, other = ActivationStore.open(folder), ActivationStore.open(folder / "bfloat16")
+        self.correlations.append(least_correlation(exact, other))
         singles = texts[:: max(1, len(texts) // _SINGLE_SENTENCES)]
         self.single_seconds += one_sentence_a_pass(subject, singles)
         self.singles += len(singles)
@@ -149,6 +169,22 @@ class Texts:
     def texts_at(self, rows: IntArray) -> list[str]:
         """The texts of `rows`."""
         return [self._texts[row] for row in rows]
+
+
+def least_correlation(one: ActivationStore, other: ActivationStore) -> float:
+    """The least correlation of a neuron with itself in another store, constant ones left out."""
+    import numpy as np
+
+    least = 1.0
+    for place in one.layer_sites:
+        units = [
+            store.array(place).astype(np.float64) - store.array(place).mean(axis=0, dtype=float)
+            for store in (one, other)
+        ]
+        products = np.einsum("ij,ij->j", *units)
+        lengths = np.linalg.norm(units[0], axis=0) * np.linalg.norm(units[1], axis=0)
+        least = min(least, float((products[lengths > 0] / lengths[lengths > 0]).min()))
+    return least
 
 
 def bare_forward(
@@ -220,6 +256,8 @@ def _take_turns(workspace: Path) -> None:
     result = {
         "seconds": turns.seconds,
         "bare_seconds": turns.bare_seconds,
+        "bfloat16_seconds": turns.bfloat16_seconds,
+        "least_correlation": min(turns.correlations),
         "tokens": report.tokens,
         "padding": report.padded_tokens / (report.tokens + report.padded_tokens),
         "useful_rate": report.tokens * useful_work(subject) / turns.seconds,
