@@ -28,10 +28,13 @@ class VLLMSettings(Record):
     """How vLLM loads and runs a model; names and meanings are vLLM's own.
 
     `max_model_len` is in tokens, prompt and answer together, and the model's own limit if None;
+    a model over several machines needs `distributed_executor_backend` ray and a Ray cluster;
     `gpu_memory_utilization` is the share of each GPU's memory (of the main memory on a CPU).
     """
 
     tensor_parallel_size: int = Field(default=1, ge=1)
+    pipeline_parallel_size: int = Field(default=1, ge=1)
+    distributed_executor_backend: Literal["mp", "ray"] | None = None
     gpu_memory_utilization: float = Field(default=0.9, gt=0.0, le=1.0)
     max_model_len: int | None = Field(default=None, ge=1)
     dtype: Literal["auto", "float16", "bfloat16", "float32"] = "auto"

@@ -52,6 +52,8 @@ def test_default_engine_takes_safetensors_only_and_runs_no_code_of_the_model() -
         "load_format": "safetensors",
         "trust_remote_code": False,
         "tensor_parallel_size": 1,
+        "pipeline_parallel_size": 1,
+        "distributed_executor_backend": None,
         "gpu_memory_utilization": 0.9,
         "max_model_len": None,
         "dtype": "auto",
@@ -67,6 +69,7 @@ def test_default_engine_takes_safetensors_only_and_runs_no_code_of_the_model() -
     st.builds(
         VLLMSettings,
         tensor_parallel_size=st.integers(1, 64),
+        distributed_executor_backend=st.sampled_from([None, "mp", "ray"]),
         gpu_memory_utilization=st.floats(0.01, 1.0),
         max_model_len=st.none() | st.integers(1, 10**6),
         quantization=st.none() | st.sampled_from(["awq", "gptq", "fp8"]),
@@ -82,6 +85,7 @@ def test_every_setting_reaches_the_engine(settings: VLLMSettings) -> None:
     "wrong",
     [
         {"tensor_parallel_size": 0},
+        {"distributed_executor_backend": "spark"},
         {"gpu_memory_utilization": 1.5},
         {"max_model_len": 0},
         {"dtype": "int3"},
