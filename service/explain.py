@@ -68,6 +68,7 @@ def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> Expl
     from service.group_answers import group_of
     from service.imported_stage import is_imported
     from service.joint_answers import carried_together, exemplar_variety
+    from service.word_answers import driving_words
 
     neuron = NeuronId.parse(address.strip())
     sites = run.store.layer_sites
@@ -81,6 +82,7 @@ def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> Expl
     else:
         exemplars = find_exemplars(run.subject, run.store, run.corpus, tails, rows, n_exemplars)
     together = carried_together(run, neuron)
+    words = driving_words(run, neuron)
     statistics = run.statistics
     return ExplainedNeuron(
         neuron=str(neuron),
@@ -92,6 +94,7 @@ def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> Expl
                 reason=run.explanations[neuron, tail.tail].reason,
                 together=together[tail.tail],
                 variety=exemplar_variety(run, tail),
+                words=words[tail.tail],
                 exemplars=_sentences(run, found),
             )
             for tail, found in zip(tails, exemplars, strict=True)

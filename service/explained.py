@@ -7,6 +7,7 @@ from indexer.records import Record
 from neurons.group_records import ExplainedGroup, GroupMember
 from neurons.records import AbstentionReason, Match, Tail, TokenActivation
 from neurons.statistics_records import NeuronStatistics
+from neurons.token_exemplars import TopWord
 
 
 class ExplainedSentence(Record):
@@ -60,13 +61,17 @@ class ExemplarVariety(Record):
 
 
 class ExplainedTail(Record):
-    """One tail of a neuron: ranked descriptors or the reason for having none, and exemplars."""
+    """One tail of a neuron: ranked descriptors or the reason for having none, and exemplars.
+
+    `words` are counted among the strongest of the exemplars, most frequent first.
+    """
 
     tail: Tail
     matches: tuple[Match, ...]
     reason: AbstentionReason | None
     together: CarriedTogether
     variety: ExemplarVariety
+    words: tuple[TopWord, ...] = ()
     exemplars: tuple[ExplainedSentence, ...]
 
 

@@ -10,6 +10,7 @@ from rich.text import Text
 from eval.highlighting import Scale, highlight
 from neurons.records import Tail, TokenActivation
 from neurons.statistics_records import QUANTILES, NeuronStatistics
+from neurons.token_exemplars import TopWord
 from service.explained import (
     CarriedTogether,
     ExemplarVariety,
@@ -27,6 +28,7 @@ from service.terminal_groups import GROUP_NOTE, group_lines, groups_table, set_l
 _LONGEST_SENTENCE = 300
 _CARRIERS_SHOWN = 5
 _WORDS_SHOWN = 4
+_TOP_WORDS_SHOWN = 8
 _VISIBLE_STRENGTH = 0.05
 _BACKGROUND = {Tail.POSITIVE: (255, 140, 0), Tail.NEGATIVE: (60, 140, 255)}
 """Colour of full strength; orange and blue stay apart for colour-blind eyes."""
@@ -113,6 +115,8 @@ def _show_neuron(answer: ExplainedNeuron) -> None:
         console.print()
         for line in (together_line(tail.together), variety_line(tail.variety)):
             console.print(line)
+        if tail.words:
+            console.print(words_line(tail.words))
         console.print()
         console.print(_exemplars(tail, coloured=console.color_system is not None))
         console.print()
@@ -148,6 +152,13 @@ def together_line(together: CarriedTogether) -> str:
     share = together.explained_variance
     told = "it is constant on test" if share is None else f"{share:.1%} of its variance on test"
     return f"together: {parts}: {told} (shuffled documents {_mean_share(together.null)})"
+
+
+def words_line(words: Sequence[TopWord]) -> Text:
+    """The words that occur most often among those on which a tail is strongest."""
+    n_words = sum(word.count for word in words)
+    shown = ", ".join(f"{_printable(word.word)} {word.count}" for word in words[:_TOP_WORDS_SHOWN])
+    return Text(f"strongest {n_words} words: {shown}")
 
 
 def variety_line(variety: ExemplarVariety) -> str:
