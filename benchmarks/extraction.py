@@ -3,7 +3,7 @@
 Five things are timed in turns, on one part of the sentences after the other, so that a busy machine
 slows all of them: a large matrix product (what the machine can do), the bare model on the batches
 of the extraction, the extraction in float32 and in bfloat16, and the way of toolkits that read one
-sentence a pass and keep all hidden states, on a few sentences of each part.
+sentence a pass and write all hidden states, on a few sentences of each part.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from neurons.subject_files import Precision
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
     from indexer.arrays import IntArray
     from neurons.reading import ExtractionSettings
@@ -152,7 +151,7 @@ class Turns:
         exact, other = ActivationStore.open(folder), ActivationStore.open(folder / "bfloat16")
         self.correlations.append(least_correlation(exact, other))
         singles = texts[:: max(1, len(texts) // _SINGLE_SENTENCES)]
-        self.single_seconds += one_sentence_a_pass(subject, singles)
+        self.single_seconds += one_sentence_a_pass(subject, singles, folder / "single.hdf5")
         self.singles += len(singles)
         self.matrix_rates.append(matrix_rate(subject.device, torch.float32, _MATRIX, 3))
 
@@ -207,24 +206,21 @@ def bare_forward(
     return seconds
 
 
-def one_sentence_a_pass(subject: SubjectModel, texts: Sequence[str]) -> float:
-    """Seconds of tokenizing and reading each text alone, and keeping all its hidden states."""
+def one_sentence_a_pass(subject: SubjectModel, texts: Sequence[str], path: Path) -> float:
+    """Seconds of reading each text alone and writing all its hidden states to an HDF5 file."""
+    import h5py
     import numpy as np
     import torch
 
-    kept: list[object] = []
-
-    def states(hidden: Sequence[Tensor]) -> object:
-        return np.stack([layer[0].cpu().numpy() for layer in hidden])
-
     began = time.perf_counter()
-    with torch.no_grad():
-        for text in texts:
+    with torch.no_grad(), h5py.File(path, "w") as file:
+        for number, text in enumerate(texts):
             encoded = subject.tokenizer(text, return_tensors="pt", truncation=True).to(
                 subject.device
             )
             output = subject.model(**encoded, output_hidden_states=True)
-            kept.append(states(output.hidden_states))
+            states = np.stack([layer[0].cpu().numpy() for layer in output.hidden_states])
+            file.create_dataset(str(number), data=states)
     return time.perf_counter() - began
 
 

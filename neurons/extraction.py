@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -126,9 +127,16 @@ def _write_windows(
         disable=not progress,
     ) as bar:
         windows = _windows(texts, layout, settings, writer.windows_done)
-        for reading in _readings(subject, windows, engine, bar.update):
-            parts = np.split(reading.activations, limits, axis=1)
-            writer.write_window(dict(zip(sites, parts, strict=True)), reading.report)
+        # The disk takes a window while the next one is computed.
+        with ThreadPoolExecutor(1) as pool:
+            written: Future[None] | None = None
+            for reading in _readings(subject, windows, engine, bar.update):
+                parts = dict(zip(sites, np.split(reading.activations, limits, axis=1), strict=True))
+                if written is not None:
+                    written.result()
+                written = pool.submit(writer.write_window, parts, reading.report)
+            if written is not None:
+                written.result()
 
 
 def _readings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -60,8 +61,15 @@ def without_content(content_mask: Tensor) -> Tensor:
     return ~content_mask.any(dim=1)
 
 
-def half_precision(pooled: Tensor) -> HalfPrecision:
-    """Cast to float16; numbers beyond its range become its largest and are counted."""
+def half_precision(
+    pooled: Tensor, lowest: float = -math.inf, highest: float = math.inf
+) -> HalfPrecision:
+    """Cast to float16; finite numbers beyond its range become its largest and are counted.
+
+    `lowest` and `highest` bound the values, where that is known: mostly nothing has to be clipped.
+    """
+    if lowest >= -HALF_PRECISION_LIMIT and highest <= HALF_PRECISION_LIMIT:
+        return HalfPrecision(pooled.half(), 0)
     clipped = int((pooled.abs() > HALF_PRECISION_LIMIT).sum())
     limited = pooled.clamp(-HALF_PRECISION_LIMIT, HALF_PRECISION_LIMIT)
     return HalfPrecision(limited.half(), clipped)

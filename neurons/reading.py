@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -207,9 +208,10 @@ class _Reader:
         ):
             subject.model(**batch.inputs)
             values = torch.cat([latest[each] for each in self._layer_sites], dim=1)
-            if not values.isfinite().all():
+            lowest, highest = (float(bound) for bound in torch.aminmax(values))
+            if not (math.isfinite(lowest) and math.isfinite(highest)):
                 raise self._not_finite(subject, positions, values)
-            half = half_precision(values)
+            half = half_precision(values, lowest, highest)
         self.activations[positions] = half.values.cpu().numpy()
         tokens = int(self._texts.lengths[positions].sum())
         return ExtractionReport(

@@ -55,7 +55,7 @@ def test_an_error_on_one_replica_ends_the_reading(subject: SubjectModel) -> None
     texts = tokenized(subject, TEXTS, settings)
     sites = subject.architecture.layer_sites(Site)
     with pytest.raises(BackendError, match=r"NaN at L0\.ffn\.1"):
-        read([broken, broken], texts, sites, settings)
+        read([broken, broken.copied_to(torch.device("cpu"))], texts, sites, settings)
 
 
 @pytest.mark.parametrize("pooling", list(Pooling))
