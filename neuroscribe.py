@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from indexer.errors import NeuroscribeError as NeuroscribeError
     from indexer.errors import RunError as RunError
     from neurons.explanation_file import read_explanations as read_explanations
+    from neurons.group_records import read_neuron_groups as read_neuron_groups
+    from neurons.statistics_file import read_statistics as read_neuron_statistics
+    from service.engines import opened_engine as opened_engine
     from service.explain import explain_concept as explain_concept
     from service.explain import explain_neuron as explain_neuron
     from service.explain import explain_text as explain_text
+    from service.export import export_neurox as export_neurox
+    from service.export import export_table as export_table
     from service.finished_run import FinishedRun as FinishedRun
     from service.pipeline import evaluate_run as evaluate
     from service.pipeline import report_run as report
@@ -39,12 +44,17 @@ _HOME = {
     "explain_concept": "service.explain:explain_concept",
     "explain_neuron": "service.explain:explain_neuron",
     "explain_text": "service.explain:explain_text",
+    "export_neurox": "service.export:export_neurox",
+    "export_table": "service.export:export_table",
+    "opened_engine": "service.engines:opened_engine",
     "plan": "service.plan:plan_run",
     "read_corpus": "descriptors.corpus:read_corpus",
     "read_descriptors": "descriptors.catalog:read_descriptors",
     "read_evaluation": "eval.evaluation_file:read_evaluation",
     "read_explanations": "neurons.explanation_file:read_explanations",
     "read_labels": "descriptors.corpus:read_labels",
+    "read_neuron_groups": "neurons.group_records:read_neuron_groups",
+    "read_neuron_statistics": "neurons.statistics_file:read_statistics",
     "report": "service.pipeline:report_run",
     "run": "service.pipeline:run_pipeline",
 }
@@ -60,12 +70,17 @@ __all__ = [
     "explain_concept",
     "explain_neuron",
     "explain_text",
+    "export_neurox",
+    "export_table",
+    "opened_engine",
     "plan",
     "read_corpus",
     "read_descriptors",
     "read_evaluation",
     "read_explanations",
     "read_labels",
+    "read_neuron_groups",
+    "read_neuron_statistics",
     "report",
     "run",
 ]

@@ -24,11 +24,14 @@ FOLDERS = (
 HEAVY = {
     *("torch", "transformers", "sentence_transformers", "faiss", "sklearn", "scipy"),
     *("plotly", "pandas", "pyarrow", "datasets", "numpy", "vllm", "openai", "llguidance"),
+    *("h5py", "ray"),
 }
 PUBLIC_NAMES = [
     *("BackendError", "FinishedRun", "InputError", "NeuroscribeError", "RunError", "RunSettings"),
-    *("evaluate", "explain_concept", "explain_neuron", "explain_text", "plan", "read_corpus"),
-    *("read_descriptors", "read_evaluation", "read_explanations", "read_labels", "report", "run"),
+    *("evaluate", "explain_concept", "explain_neuron", "explain_text"),
+    *("export_neurox", "export_table", "opened_engine", "plan", "read_corpus", "read_descriptors"),
+    *("read_evaluation", "read_explanations", "read_labels", "read_neuron_groups"),
+    *("read_neuron_statistics", "report", "run"),
 ]
 
 
