@@ -43,7 +43,17 @@ def measure(workspace: Path) -> list[Measurement]:
             goal=_GOAL,
             against=f"roc_auc_score of every pair, scaled from {_SLICE_PAIRS} pairs",
             reference=found["loop_seconds"],
-        )
+        ),
+        Measurement.of(
+            "matching.activations_read",
+            found["bytes"] / found["seconds"] / 1e9,
+            "GB/s",
+            against="copying as many bytes in memory",
+            reference=found["bytes"] / found["copy_seconds"] / 1e9,
+        ),
+        Measurement.of(
+            "matching.times_the_loop", found["loop_seconds"] / found["seconds"], "", goal=">= 200"
+        ),
     ]
 
 
@@ -61,8 +71,28 @@ def _work(workspace: Path) -> None:
     seconds = time.perf_counter() - began
     pairs = store.n_neurons * membership.shape[0]
     loop_seconds = pairs * _seconds_per_pair(store, membership, rows)
-    result = {"seconds": seconds, "loop_seconds": loop_seconds}
+    result = {
+        "seconds": seconds,
+        "loop_seconds": loop_seconds,
+        "bytes": store.n_sentences * store.n_neurons * 2,
+        "copy_seconds": _copy_seconds(store),
+    }
     (workspace / _RESULT).write_text(json.dumps(result), encoding="utf-8")
+
+
+def _copy_seconds(store: ActivationStore) -> float:
+    """Seconds to copy all activations from memory to memory, once they have been read."""
+    import numpy as np
+
+    arrays = [np.array(store.array(place)) for place in store.layer_sites]
+    copies = [np.empty_like(array) for array in arrays]
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        for array, copy in zip(arrays, copies, strict=True):
+            np.copyto(copy, array)
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
 
 
 def _cluster_membership(texts: list[str]) -> csr_matrix:

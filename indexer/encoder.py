@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from indexer.arrays import FloatArray, half_header
 from indexer.engine import Engine, Held, LocalEngine, Resource
 from indexer.errors import BackendError, InputError
+from indexer.free_memory import release_free_memory
 from indexer.model_folder import folder_fingerprint, model_folder
 from indexer.storage import atomic_path, fingerprint
 
@@ -245,6 +246,7 @@ def embed_sentences(
             handle.write(window.vectors.tobytes())
             n_truncated += window.n_truncated
             bar.update(len(window.vectors))
+            release_free_memory()
     return EmbeddingReport(len(texts), encoder.dimension, n_truncated)
 
 

@@ -166,7 +166,7 @@ def _connect(ray: Any, target: str | None, wait_s: float) -> None:
     _keep_off_stdout()
     try:
         with _sigterm_kept():
-            ray.init(address=target, **options)
+            _initialise(ray, target, options)
     except (
         ConnectionError,
         RuntimeError,
@@ -177,6 +177,18 @@ def _connect(ray: Any, target: str | None, wait_s: float) -> None:
         # A start that failed may leave processes, and a flag that says Ray is running.
         ray.shutdown()
         raise BackendError(_refusal(target, error)) from error
+
+
+def _initialise(ray: Any, target: str | None, options: dict[str, Any]) -> None:
+    try:
+        ray.init(address=target, **options)
+    except ConnectionAbortedError:
+        # The cluster forks a server for each client, which now and then loses gRPC's descriptors
+        # and dies; the next one mostly lives.
+        if target is None or not target.startswith("ray://"):
+            raise
+        ray.shutdown()
+        ray.init(address=target, **options)
 
 
 def _refusal(target: str | None, error: Exception) -> str:

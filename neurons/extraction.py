@@ -20,6 +20,7 @@ import numpy as np
 from indexer.arrays import IntArray
 from indexer.engine import Engine, LocalEngine, read_ahead
 from indexer.errors import InputError
+from indexer.free_memory import release_free_memory
 from neurons.parity import ParityReport
 from neurons.pieces import TokenizedPieces
 from neurons.reading import ExtractionSettings, Reading, longest_input, read, tokenized
@@ -135,6 +136,7 @@ def _write_windows(
                 if written is not None:
                     written.result()
                 written = pool.submit(writer.write_window, parts, reading.report)
+                release_free_memory()
             if written is not None:
                 written.result()
 
