@@ -128,7 +128,8 @@ class RayEngine:
 
         At most `AHEAD` portions per task that can run at once are taken and not answered yet. When
         the consumer stops, what is still in flight is cancelled: what waits never runs, and what
-        runs is interrupted at its next step of Python.
+        runs is interrupted at its next step of Python, unless Ray loses the request (seen once, on
+        a busy machine): then it ends by itself.
 
         Raises:
             BackendError: a portion's workers died too often, or the cluster is gone or too small.
