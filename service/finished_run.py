@@ -1,4 +1,4 @@
-"""A finished run opened for questions; each part is read when it is first asked for."""
+"""A finished run opened for questions."""
 
 from __future__ import annotations
 
@@ -7,25 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import RunError
-from neurons.records import Explanation, NeuronId, Tail
 from service.run_directory import RunDirectory
+from service.run_files import RunFiles
 from service.stages import Manifest
 
 if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
-    from descriptors.corpus import Corpus
-    from descriptors.records import Descriptor
     from indexer.encoder import SentenceEncoder
     from neurons.group_records import NeuronGroups
-    from neurons.split_rows import SplitRows
     from neurons.statistics_records import StoreStatistics
-    from neurons.store import ActivationStore
     from neurons.subject import SubjectModel
     from service.settings import RunSettings
 
 
-class FinishedRun:
+class FinishedRun(RunFiles):
     """The results of a run and the models they came from.
 
     Args:
@@ -39,10 +33,9 @@ class FinishedRun:
     """
 
     def __init__(self, path: Path, device: str = "auto", *, progress: bool = False) -> None:
-        self.path = path
+        super().__init__(path, progress=progress)
         self._directory = RunDirectory.open(path)
         self._device = device
-        self._progress = progress
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -65,76 +58,6 @@ class FinishedRun:
             ) from error
 
     @cached_property
-    def corpus(self) -> Corpus:
-        """The sentences, without labels."""
-        from descriptors.corpus import read_corpus
-
-        return read_corpus(self.path / "corpus.parquet")
-
-    @cached_property
-    def descriptors(self) -> list[Descriptor]:
-        """Every descriptor, kept or not."""
-        from descriptors.catalog import read_descriptors
-
-        return read_descriptors(self.path / "descriptors.parquet")
-
-    @cached_property
-    def catalog(self) -> list[Descriptor]:
-        """The kept descriptors, in the order of `membership`."""
-        from descriptors.catalog import kept
-
-        return kept(self.descriptors)
-
-    @cached_property
-    def membership(self) -> csr_matrix:
-        """Which sentences each kept descriptor holds for (`n_kept, n_sentences`).
-
-        Raises:
-            RunError: it is damaged or does not fit the catalog and the corpus.
-        """
-        from descriptors.catalog import read_membership
-
-        membership = read_membership(self.path / "membership.npz")
-        expected = (len(self.catalog), len(self.corpus))
-        if membership.shape != expected:
-            raise RunError(
-                f"{self.path / 'membership.npz'} is of shape {membership.shape}, expected "
-                f"{expected}; run again with --update"
-            )
-        return membership
-
-    @cached_property
-    def split_rows(self) -> SplitRows:
-        """Rows of each split, with the documents of all sentences."""
-        from neurons.split_rows import SplitRows
-
-        return SplitRows.of_corpus(self.corpus)
-
-    @cached_property
-    def explanations(self) -> dict[tuple[NeuronId, Tail], Explanation]:
-        """The explanation or abstention of each neuron's tail, in file order."""
-        from neurons.explanation_file import read_explanations
-
-        found = read_explanations(self.path / "explanations.parquet")
-        return {(NeuronId.parse(each.neuron), each.tail): each for each in found}
-
-    @cached_property
-    def store(self) -> ActivationStore:
-        """The activations of every neuron on every sentence."""
-        from neurons.store import ActivationStore
-
-        return ActivationStore.open(self.path / "activations")
-
-    @property
-    def neurons(self) -> list[NeuronId]:
-        """The address of every stored column, in order."""
-        return [
-            NeuronId(place.layer, place.site, unit)
-            for place in self.store.layer_sites
-            for unit in range(self.store.units(place))
-        ]
-
-    @cached_property
     def statistics(self) -> StoreStatistics | None:
         """What every neuron does over the corpus; None in a run of an older version.
 
@@ -155,7 +78,7 @@ class FinishedRun:
         """
         from service.kept_groups import groups_of
 
-        return groups_of(self, progress=self._progress)
+        return groups_of(self, progress=self.progress)
 
     @cached_property
     def subject(self) -> SubjectModel:

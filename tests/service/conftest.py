@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 
 from descriptors.sample import sample_corpus_path
+from indexer.engine import LocalEngine
+from service.evaluated_run import EvaluatedRun
+from service.finished_run import FinishedRun
 from service.settings import RunSettings
 
 N_SENTENCES = 240
@@ -77,3 +80,16 @@ def small_run(small_settings: RunSettings, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("small") / "run"
     run_pipeline(small_settings, out)
     return out
+
+
+@pytest.fixture
+def evaluated_run(small_run: Path) -> EvaluatedRun:
+    """The same as protocols see it."""
+    finished = FinishedRun(small_run, "cpu")
+    return EvaluatedRun(
+        small_run,
+        finished.settings,
+        subject=lambda: finished.subject,
+        encoder=lambda: finished.encoder,
+        engine=LocalEngine(),
+    )
