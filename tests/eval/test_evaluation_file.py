@@ -10,7 +10,7 @@ from indexer.errors import RunError
 
 _KEYS = {
     *("protocol", "variant", "metric", "k", "split", "facet"),
-    *("value", "ci_low", "ci_high", "null", "baseline", "n"),
+    *("value", "ci_low", "ci_high", "null", "baseline", "n", "reason"),
 }
 
 
