@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING
 from benchmarks.corpora import sentences
 from benchmarks.processes import watch
 from benchmarks.records import Measurement
+from neurons.listed_texts import ListedTexts
 from neurons.subject_files import Precision
 
 if TYPE_CHECKING:
     import torch
 
-    from indexer.arrays import IntArray
     from neurons.reading import ExtractionSettings
     from neurons.store import ActivationStore, ExtractionReport
     from neurons.subject import SubjectModel
@@ -141,12 +141,12 @@ class Turns:
         self.matrix_rates.append(matrix_rate(subject.device, torch.float32, _MATRIX, 3))
         self.bare_seconds += bare_forward(subject, texts, settings)
         began = time.perf_counter()
-        report = extract(subject, Texts(texts), folder, settings, key="benchmark")
+        report = extract(subject, ListedTexts(texts), folder, settings, key="benchmark")
         self.seconds += time.perf_counter() - began
         self.report = report if self.report is None else self.report.plus(report)
         rough = replace(subject.source, precision=Precision.BFLOAT16, loaded=None).load()
         began = time.perf_counter()
-        extract(rough, Texts(texts), folder / "bfloat16", settings, key="benchmark")
+        extract(rough, ListedTexts(texts), folder / "bfloat16", settings, key="benchmark")
         self.bfloat16_seconds += time.perf_counter() - began
         exact, other = ActivationStore.open(folder), ActivationStore.open(folder / "bfloat16")
         self.correlations.append(least_correlation(exact, other))
@@ -154,20 +154,6 @@ class Turns:
         self.single_seconds += one_sentence_a_pass(subject, singles, folder / "single.hdf5")
         self.singles += len(singles)
         self.matrix_rates.append(matrix_rate(subject.device, torch.float32, _MATRIX, 3))
-
-
-class Texts:
-    """Texts in memory."""
-
-    def __init__(self, texts: list[str]) -> None:
-        self._texts = texts
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def texts_at(self, rows: IntArray) -> list[str]:
-        """The texts of `rows`."""
-        return [self._texts[row] for row in rows]
 
 
 def least_correlation(one: ActivationStore, other: ActivationStore) -> float:
@@ -272,7 +258,7 @@ def _make_store(workspace: Path) -> None:
 
     subject = SubjectModel.load("bundled", "cpu")
     settings = ExtractionSettings(sites=(Site.FFN,))
-    texts = Texts(sentences(workspace, SENTENCES))
+    texts = ListedTexts(sentences(workspace, SENTENCES))
     extract(subject, texts, workspace / "activations", settings, key="benchmark")
 
 

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.arrays import IntArray
-
 if TYPE_CHECKING:
     from indexer.encoder import Encoder
     from neurons.subject import SubjectModel
@@ -25,19 +23,6 @@ _RANKED_UNITS = 32
 _RANKED_SENTENCES = 4_096
 
 
-class _Sample:
-    """Texts as the extraction reads them."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = texts
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def texts_at(self, rows: IntArray) -> list[str]:
-        return [self._texts[row] for row in rows]
-
-
 def encoding_seconds(encoder: Encoder, sample: Sequence[str]) -> float:
     """Seconds a sentence."""
     return _seconds_each(encoder.encode, sample)
@@ -48,11 +33,12 @@ def extraction_seconds(
 ) -> float:
     """Seconds a sentence."""
     from neurons.extraction import extract
+    from neurons.listed_texts import ListedTexts
 
     def work(texts: Sequence[str]) -> None:
         # A folder of its own: extraction goes on from what it finds in one.
         place = Path(tempfile.mkdtemp(dir=folder))
-        extract(subject, _Sample(texts), place, settings.extraction, key="plan")
+        extract(subject, ListedTexts(texts), place, settings.extraction, key="plan")
 
     return _seconds_each(work, sample)
 

@@ -9,7 +9,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,31 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path
 def save_model() -> Callable[[str, Path], None]:
     """Saves a tiny random model of a family to a folder of the test's own."""
     return save_tiny_model
+
+
+@pytest.fixture(scope="session")
+def ray_node() -> dict[str, Any]:
+    """A node of one core with little memory for objects."""
+    return {"num_cpus": 1, "object_store_memory": 80 * 2**20}
+
+
+@pytest.fixture(scope="module")
+def two_ray_nodes(ray_node: dict[str, Any]) -> Iterator[Any]:
+    """A Ray cluster of two nodes on this machine."""
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.delenv("RAY_ADDRESS", raising=False)
+        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        # Other threads than those asked for, which the workers have to overcome.
+        environment.setenv("OMP_NUM_THREADS", "2")
+        head = ray_node | {"include_dashboard": False}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        try:
+            cluster.add_node(**ray_node)
+            yield cluster
+        finally:
+            cluster.shutdown()
 
 
 def save_tiny_model(family: str, folder: Path) -> None:

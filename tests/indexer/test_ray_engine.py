@@ -25,8 +25,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
 ]
 
-NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-
 
 @dataclass(frozen=True)
 class Factor:
@@ -109,27 +107,8 @@ def wait_for(condition: Any, what: str, seconds: float = 40.0) -> Any:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two nodes of one core each, on this machine."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("RAY_ADDRESS", raising=False)
-        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        # Other threads than those asked for, which the workers have to overcome.
-        environment.setenv("OMP_NUM_THREADS", "2")
-        head = NODE | {"include_dashboard": False}
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        try:
-            cluster.add_node(**NODE)
-            yield cluster
-        finally:
-            cluster.shutdown()
-
-
-@pytest.fixture(scope="module")
-def engine(cluster: Any) -> Iterator[RayEngine]:
-    with RayEngine.connect(cluster.address) as engine:
+def engine(two_ray_nodes: Any) -> Iterator[RayEngine]:
+    with RayEngine.connect(two_ray_nodes.address) as engine:
         yield engine
 
 
@@ -179,9 +158,9 @@ def test_answers_survive_a_worker_killed_at_work(engine: RayEngine, tmp_path: Pa
 
 
 def test_answers_survive_a_node_that_goes_away(
-    engine: RayEngine, cluster: Any, tmp_path: Path
+    engine: RayEngine, two_ray_nodes: Any, ray_node: dict[str, Any], tmp_path: Path
 ) -> None:
-    node = cluster.add_node(**NODE)
+    node = two_ray_nodes.add_node(**ray_node)
     steps = tmp_path / "steps"
     portions = [Step(number, steps, 0.3) for number in range(24)]
     answers = engine.map(step, Factor(tmp_path / "loads"), portions)
@@ -189,7 +168,7 @@ def test_answers_survive_a_node_that_goes_away(
     while not any(node.node_id in line for line in lines(steps)):
         found.append(next(answers))
     assert len(found) < len(portions)
-    cluster.remove_node(node, allow_graceful=False)
+    two_ray_nodes.remove_node(node, allow_graceful=False)
     assert found + list(answers) == [3 * number for number in range(24)]
 
 
@@ -207,10 +186,10 @@ def test_an_error_of_ours_arrives_as_itself_and_is_not_tried_again(
 
 
 def test_a_portion_that_kills_its_workers_is_given_up(
-    engine: RayEngine, cluster: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    engine: RayEngine, two_ray_nodes: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     steps = tmp_path / "steps"
-    with RayEngine.connect(cluster.address, retries=1) as impatient:
+    with RayEngine.connect(two_ray_nodes.address, retries=1) as impatient:
         answers = impatient.map(die, Factor(tmp_path / "loads"), [Step(7, steps)])
         with pytest.raises(BackendError, match="tried up to 2 times: WorkerCrashedError"):
             next(answers)
@@ -259,14 +238,14 @@ def test_arrays_arrive_whole(engine: RayEngine, tmp_path: Path) -> None:
         assert (answer == 3 * number).all()
 
 
-def test_a_task_larger_than_every_node_is_refused(engine: RayEngine, cluster: Any) -> None:
+def test_a_task_larger_than_every_node_is_refused(engine: RayEngine, two_ray_nodes: Any) -> None:
     with pytest.raises(InputError, match=r"has 2 CPUs, which one task books; found 1 CPUs and"):
-        RayEngine.connect(cluster.address, cpus_per_task=2, wait_s=0.5)
+        RayEngine.connect(two_ray_nodes.address, cpus_per_task=2, wait_s=0.5)
     with pytest.raises(InputError, match=r"has 1 CPUs and 0.5 GPUs, which one task books"):
-        RayEngine.connect(cluster.address, gpus_per_task=0.5, wait_s=0.5)
+        RayEngine.connect(two_ray_nodes.address, gpus_per_task=0.5, wait_s=0.5)
 
 
-def test_a_process_is_in_one_cluster_at_a_time(engine: RayEngine, cluster: Any) -> None:
+def test_a_process_is_in_one_cluster_at_a_time(engine: RayEngine, two_ray_nodes: Any) -> None:
     with pytest.raises(InputError, match="in another cluster already"):
         RayEngine.connect("ray:local")
     with RayEngine.connect("ray:auto") as other:

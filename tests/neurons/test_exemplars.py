@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.arrays import IntArray
 from indexer.errors import InputError, RunError
 from neurons.exemplars import (
     NeuronTail,
@@ -16,6 +15,7 @@ from neurons.exemplars import (
     write_exemplars,
 )
 from neurons.extraction import extract
+from neurons.listed_texts import ListedTexts
 from neurons.reading import ExtractionSettings
 from neurons.records import NeuronId, Pooling, Site, Tail
 from neurons.store import ActivationStore, ExtractionReport, StoredSite, StoreLayout
@@ -33,19 +33,6 @@ SENTENCES = [
     "i love the screen",
     "a refund or money again",
 ]
-
-
-class Texts:
-    """Texts in memory."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = texts
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def texts_at(self, rows: IntArray) -> list[str]:
-        return [self._texts[row] for row in rows]
 
 
 @pytest.fixture
@@ -72,7 +59,7 @@ def subject(tiny_model: Callable[[str], Path]) -> SubjectModel:
 
 @pytest.fixture
 def store(subject: SubjectModel, tmp_path: Path) -> ActivationStore:
-    extract(subject, Texts(SENTENCES), tmp_path, ExtractionSettings(), "k")
+    extract(subject, ListedTexts(SENTENCES), tmp_path, ExtractionSettings(), "k")
     return ActivationStore.open(tmp_path)
 
 
@@ -109,7 +96,7 @@ def test_exemplars_are_the_top_rows_with_the_tokens_that_carry_them(
         NeuronTail(NeuronId(0, Site.HIDDEN, 3), Tail.NEGATIVE),
     ]
     rows = np.array([0, 1, 3, 4, 5, 6])
-    found = find_exemplars(subject, store, Texts(SENTENCES), tails, rows, 3)
+    found = find_exemplars(subject, store, ListedTexts(SENTENCES), tails, rows, 3)
 
     assert [(one.neuron, one.tail) for one in found] == [
         (str(tail.neuron), tail.tail) for tail in tails
@@ -131,29 +118,29 @@ def test_exemplars_are_the_top_rows_with_the_tokens_that_carry_them(
 
 def test_a_text_without_tokens_has_none(subject: SubjectModel, store: ActivationStore) -> None:
     tail = NeuronTail(NeuronId(0, Site.FFN, 0), Tail.POSITIVE)
-    [found] = find_exemplars(subject, store, Texts(SENTENCES), [tail], np.array([2]), 3)
+    [found] = find_exemplars(subject, store, ListedTexts(SENTENCES), [tail], np.array([2]), 3)
     [exemplar] = found.exemplars
     assert (exemplar.row, exemplar.tokens) == (2, ())
 
 
 def test_no_tails_and_no_rows(subject: SubjectModel, store: ActivationStore) -> None:
     rows, tail = np.arange(7), NeuronTail(NeuronId(0, Site.FFN, 0), Tail.POSITIVE)
-    assert find_exemplars(subject, store, Texts(SENTENCES), [], rows, 3) == []
-    [found] = find_exemplars(subject, store, Texts(SENTENCES), [tail], rows[:0], 3)
+    assert find_exemplars(subject, store, ListedTexts(SENTENCES), [], rows, 3) == []
+    [found] = find_exemplars(subject, store, ListedTexts(SENTENCES), [tail], rows[:0], 3)
     assert (found.neuron, found.exemplars) == ("L0.ffn.0", ())
 
 
 def test_a_unit_the_model_lacks_is_refused(subject: SubjectModel, store: ActivationStore) -> None:
     tail = NeuronTail(NeuronId(0, Site.FFN, 48), Tail.POSITIVE)
     with pytest.raises(InputError, match=r"L0[.]ffn[.]48 does not exist"):
-        find_exemplars(subject, store, Texts(SENTENCES), [tail], np.arange(7), 3)
+        find_exemplars(subject, store, ListedTexts(SENTENCES), [tail], np.arange(7), 3)
 
 
 def test_what_is_written_is_read(
     subject: SubjectModel, store: ActivationStore, tmp_path: Path
 ) -> None:
     tails = [NeuronTail(NeuronId(1, Site.FFN, unit), Tail.NEGATIVE) for unit in (7, 0)]
-    found = find_exemplars(subject, store, Texts(SENTENCES), tails, np.arange(7), 2)
+    found = find_exemplars(subject, store, ListedTexts(SENTENCES), tails, np.arange(7), 2)
     path = tmp_path / "run" / "exemplars.jsonl"
     write_exemplars(path, found)
     assert read_exemplars(path) == found

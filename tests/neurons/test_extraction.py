@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import BackendError, InputError, RunError
 from neurons.extraction import extract
+from neurons.listed_texts import ListedTexts
 from neurons.parity import check_parity
 from neurons.reading import ExtractionSettings
 from neurons.records import LayerSite, Pooling, Site
@@ -34,19 +35,6 @@ MODULE_AFTER_ACTIVATION = {
     "distilbert": "transformer.layer.{}.ffn.activation",
     "modernbert": "layers.{}.mlp.drop",
 }
-
-
-class Texts:
-    """Texts in memory."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = texts
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def texts_at(self, rows: IntArray) -> list[str]:
-        return [self._texts[row] for row in rows]
 
 
 @pytest.fixture
@@ -111,7 +99,7 @@ def test_agrees_with_one_sentence_at_a_time(
 ) -> None:
     subject = SubjectModel.load(str(tiny_model(family)), "cpu")
     settings = ExtractionSettings(pooling=pooling, token_budget=40, window_sentences=4)
-    extract(subject, Texts(TEXTS), tmp_path, settings, "key")
+    extract(subject, ListedTexts(TEXTS), tmp_path, settings, "key")
     store = ActivationStore.open(tmp_path)
 
     assert len(store.layer_sites) == 4
@@ -132,7 +120,7 @@ def test_agrees_with_one_sentence_at_a_time(
 
 
 def test_the_report_counts_what_was_read(subject: SubjectModel, tmp_path: Path) -> None:
-    texts = Texts(["good good good", "bad", "", "late " * 40])
+    texts = ListedTexts(["good good good", "bad", "", "late " * 40])
     parity = check_parity(subject)
     settings = ExtractionSettings(token_budget=1000)
     report = extract(subject, texts, tmp_path, settings, "key", parity=parity)
@@ -157,7 +145,7 @@ def test_numbers_beyond_float16_are_clipped_and_counted(
         subject.architecture.feed_forwards[1].up.bias[3] = 1e6
         subject.architecture.feed_forwards[1].up.bias[4] = 1e5
     settings = ExtractionSettings(sites=(Site.FFN,))
-    report = extract(subject, Texts(["good", "bad sound"]), tmp_path, settings, "key")
+    report = extract(subject, ListedTexts(["good", "bad sound"]), tmp_path, settings, "key")
     assert report.clipped_values == 4
     array = ActivationStore.open(tmp_path).array(LayerSite(1, Site.FFN))
     assert array[:, 3:5].tolist() == [[65504.0] * 2] * 2
@@ -185,7 +173,7 @@ def test_a_model_that_computes_no_numbers_is_refused_with_neuron_and_sentence(
 
     subject.model.register_forward_pre_hook(remember, with_kwargs=True)
     subject.architecture.down_projections[1].register_forward_pre_hook(spoil)
-    texts = Texts(["good", "bad sound", "good", "it was late", "fine"])
+    texts = ListedTexts(["good", "bad sound", "good", "it was late", "fine"])
     settings = ExtractionSettings(window_sentences=2)
     with pytest.raises(BackendError, match=rf"{word} at L1\.ffn\.3 on the sentence in row 3"):
         extract(subject, texts, tmp_path, settings, "key")
@@ -195,7 +183,7 @@ def test_a_model_that_computes_no_numbers_is_refused_with_neuron_and_sentence(
 def test_only_the_chosen_sites_are_stored(
     sites: tuple[Site, ...], subject: SubjectModel, tmp_path: Path
 ) -> None:
-    extract(subject, Texts(["good"]), tmp_path, ExtractionSettings(sites=sites), "key")
+    extract(subject, ListedTexts(["good"]), tmp_path, ExtractionSettings(sites=sites), "key")
     expected = subject.architecture.layer_sites(sites)
     assert ActivationStore.open(tmp_path).layer_sites == expected
     assert {path.name for path in tmp_path.glob("*.npy")} == {f"{site}.npy" for site in expected}
@@ -203,7 +191,7 @@ def test_only_the_chosen_sites_are_stored(
 
 def test_a_shorter_maximum_is_kept_to(subject: SubjectModel, tmp_path: Path) -> None:
     settings = ExtractionSettings(maximum_tokens=4)
-    report = extract(subject, Texts(["good bad late fast"]), tmp_path, settings, "key")
+    report = extract(subject, ListedTexts(["good bad late fast"]), tmp_path, settings, "key")
     assert (report.tokens, report.truncated_tokens) == (4, 2)
 
 
@@ -212,15 +200,15 @@ def test_a_longer_maximum_than_the_model_reads_is_refused(
 ) -> None:
     settings = ExtractionSettings(maximum_tokens=33)
     with pytest.raises(InputError, match=r"maximum_tokens is 33 but .* reads at most 32"):
-        extract(subject, Texts(["good"]), tmp_path, settings, "key")
+        extract(subject, ListedTexts(["good"]), tmp_path, settings, "key")
 
 
 def test_a_corpus_without_sentences_is_refused(subject: SubjectModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no sentences"):
-        extract(subject, Texts([]), tmp_path, ExtractionSettings(), "key")
+        extract(subject, ListedTexts([]), tmp_path, ExtractionSettings(), "key")
 
 
-class Unreadable(Texts):
+class Unreadable(ListedTexts):
     """A corpus whose texts must not be asked for."""
 
     def texts_at(self, rows: IntArray) -> list[str]:
@@ -229,23 +217,23 @@ class Unreadable(Texts):
 
 def test_a_complete_store_is_kept(subject: SubjectModel, tmp_path: Path) -> None:
     settings = ExtractionSettings()
-    first = extract(subject, Texts(TEXTS), tmp_path, settings, "key")
+    first = extract(subject, ListedTexts(TEXTS), tmp_path, settings, "key")
     before = contents(tmp_path)
     assert extract(subject, Unreadable(TEXTS), tmp_path, settings, "key") == first
     assert contents(tmp_path) == before
 
 
 def test_a_damaged_complete_store_is_told(subject: SubjectModel, tmp_path: Path) -> None:
-    extract(subject, Texts(TEXTS), tmp_path, ExtractionSettings(), "key")
+    extract(subject, ListedTexts(TEXTS), tmp_path, ExtractionSettings(), "key")
     (tmp_path / "L0.ffn.npy").unlink()
     with pytest.raises(RunError, match=r"L0\.ffn\.npy is missing or damaged"):
-        extract(subject, Texts(TEXTS), tmp_path, ExtractionSettings(), "key")
+        extract(subject, ListedTexts(TEXTS), tmp_path, ExtractionSettings(), "key")
 
 
 def test_another_key_replaces_the_store(subject: SubjectModel, tmp_path: Path) -> None:
-    extract(subject, Texts(TEXTS), tmp_path / "again", ExtractionSettings(), "old")
+    extract(subject, ListedTexts(TEXTS), tmp_path / "again", ExtractionSettings(), "old")
     for name in ("again", "fresh"):
-        extract(subject, Texts(TEXTS[:3]), tmp_path / name, ExtractionSettings(), "new")
+        extract(subject, ListedTexts(TEXTS[:3]), tmp_path / name, ExtractionSettings(), "new")
     assert contents(tmp_path / "again") == contents(tmp_path / "fresh")
 
 
@@ -253,7 +241,7 @@ def test_the_size_of_the_batches_hardly_matters(subject: SubjectModel, tmp_path:
     arrays = []
     for budget in (1, 64, 4096):
         folder = tmp_path / str(budget)
-        extract(subject, Texts(TEXTS), folder, ExtractionSettings(token_budget=budget), "key")
+        extract(subject, ListedTexts(TEXTS), folder, ExtractionSettings(token_budget=budget), "key")
         arrays.append(ActivationStore.open(folder).array(LayerSite(1, Site.HIDDEN)))
     for array in arrays[1:]:
         np.testing.assert_allclose(
@@ -279,9 +267,9 @@ class LittleMemory:
 def test_batches_are_halved_when_memory_runs_out(
     subject: SubjectModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plain = extract(subject, Texts(TEXTS), tmp_path / "plain", ExtractionSettings(), "key")
+    plain = extract(subject, ListedTexts(TEXTS), tmp_path / "plain", ExtractionSettings(), "key")
     memory = LittleMemory(subject, 3)
-    halved = extract(subject, Texts(TEXTS), tmp_path / "halved", ExtractionSettings(), "key")
+    halved = extract(subject, ListedTexts(TEXTS), tmp_path / "halved", ExtractionSettings(), "key")
     memory.remove()
 
     assert "out of device memory with 11 sentences" in caplog.text
@@ -301,16 +289,16 @@ def test_one_sentence_too_large_for_the_device_is_told(
 ) -> None:
     LittleMemory(subject, 0)
     with pytest.raises(BackendError, match="one sentence of 3 tokens does not fit"):
-        extract(subject, Texts(["good"]), tmp_path, ExtractionSettings(), "key")
+        extract(subject, ListedTexts(["good"]), tmp_path, ExtractionSettings(), "key")
 
 
 def test_progress_is_on_stderr_and_only_when_asked(
     subject: SubjectModel, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     settings = ExtractionSettings()
-    extract(subject, Texts(TEXTS), tmp_path / "quiet", settings, "key")
+    extract(subject, ListedTexts(TEXTS), tmp_path / "quiet", settings, "key")
     assert capfd.readouterr() == ("", "")
-    extract(subject, Texts(TEXTS), tmp_path / "shown", settings, "key", progress=True)
+    extract(subject, ListedTexts(TEXTS), tmp_path / "shown", settings, "key", progress=True)
     shown = capfd.readouterr()
     assert shown.out == ""
     assert "activations: 100%" in shown.err
@@ -320,7 +308,7 @@ def test_progress_is_on_stderr_and_only_when_asked(
 def test_the_bundled_model_agrees_with_one_sentence_at_a_time(tmp_path: Path) -> None:
     subject = SubjectModel.load("bundled", "cpu")
     texts = ["Where is my card?", "My phone arrived late and the box was open.", "Thanks!"]
-    extract(subject, Texts(texts), tmp_path, ExtractionSettings(), "key")
+    extract(subject, ListedTexts(texts), tmp_path, ExtractionSettings(), "key")
     store = ActivationStore.open(tmp_path)
     assert store.n_neurons == 6 * (1536 + 384)
     for layer_site in (LayerSite(0, Site.FFN), LayerSite(5, Site.FFN), LayerSite(3, Site.HIDDEN)):

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from indexer.errors import InputError
 from neurons import neurox_words
+from neurons.listed_texts import ListedTexts
 from neurons.neurox import NeuroxSentence
 from neurons.neurox_words import Aggregation, WordReader
 from neurons.records import LayerSite, NeuronId, Site
@@ -28,24 +28,13 @@ HIDDEN = [LayerSite(layer, Site.HIDDEN) for layer in (0, 1)]
 FFN = [LayerSite(layer, Site.FFN) for layer in (0, 1)]
 
 
-class Texts:
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = texts
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def texts_at(self, rows: NDArray[np.int64]) -> list[str]:
-        return [self._texts[row] for row in rows]
-
-
 def read(
     subject: SubjectModel,
     texts: Sequence[str],
     layers: Sequence[LayerSite],
     aggregation: Aggregation = Aggregation.LAST,
 ) -> tuple[list[NeuroxSentence], neurox_words.WordReport]:
-    reader = WordReader(subject, Texts(texts), layers, aggregation)
+    reader = WordReader(subject, ListedTexts(texts), layers, aggregation)
     return [sentence for window in reader.windows() for sentence in window], reader.report
 
 
@@ -140,4 +129,4 @@ def test_portions_change_nothing(
 def test_layers_are_of_one_site(tiny_model: Callable[[str], Path], layers: list[LayerSite]) -> None:
     subject = SubjectModel.load(str(tiny_model("bert")), "cpu")
     with pytest.raises(InputError, match="of one site"):
-        WordReader(subject, Texts(TEXTS), layers)
+        WordReader(subject, ListedTexts(TEXTS), layers)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from indexer.arrays import IntArray
 from indexer.errors import BackendError, InputError
 from neurons import token_exemplars
 from neurons.extraction import extract
+from neurons.listed_texts import ListedTexts
 from neurons.reading import ExtractionSettings
 from neurons.records import NeuronId, Pooling, Site, Tail
 from neurons.store import ActivationStore
@@ -42,19 +43,6 @@ SENTENCES = [
     "very very loud",
 ]
 EVERY = np.arange(len(SENTENCES))
-
-
-class Texts:
-    """Texts in memory."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._texts = texts
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def texts_at(self, rows: IntArray) -> list[str]:
-        return [self._texts[row] for row in rows]
 
 
 @pytest.fixture
@@ -96,7 +84,7 @@ def strengths(one: TokenExemplars) -> list[float]:
 
 @pytest.mark.parametrize("limit", [1, 4, 500])
 def test_agrees_with_one_text_at_a_time(subject: SubjectModel, limit: int) -> None:
-    report = find_token_exemplars(subject, Texts(SENTENCES), NEURONS, EVERY, limit)
+    report = find_token_exemplars(subject, ListedTexts(SENTENCES), NEURONS, EVERY, limit)
     assert [(one.neuron, one.tail) for one in report.exemplars] == [
         (str(neuron), tail) for neuron in NEURONS for tail in Tail
     ]
@@ -117,7 +105,7 @@ def test_agrees_with_one_text_at_a_time(subject: SubjectModel, limit: int) -> No
 
 
 def test_whole_words_are_shown_and_special_tokens_are_not(subject: SubjectModel) -> None:
-    report = find_token_exemplars(subject, Texts(SENTENCES), NEURONS[:1], EVERY, 500)
+    report = find_token_exemplars(subject, ListedTexts(SENTENCES), NEURONS[:1], EVERY, 500)
     shown = [span.text for span in report.exemplars[0].spans]
     words = "the battery is very good Late phone brokez again after three days slow , slow , slow !"
     words += " i love the screenz a refund or money again late the phone very very loud"
@@ -127,7 +115,7 @@ def test_whole_words_are_shown_and_special_tokens_are_not(subject: SubjectModel)
 
 def test_single_tokens_are_those_of_the_model(subject: SubjectModel) -> None:
     report = find_token_exemplars(
-        subject, Texts(SENTENCES), NEURONS[:1], EVERY[3:4], 500, whole_words=False
+        subject, ListedTexts(SENTENCES), NEURONS[:1], EVERY[3:4], 500, whole_words=False
     )
     [read] = token_activations(subject, SENTENCES[3:4], NEURONS[:1])
     order = np.argsort(-read.activations[:, 0], kind="stable")
@@ -143,11 +131,11 @@ def test_portions_of_any_size_give_the_same_words(
 ) -> None:
     # Equal sentences tie but for what the size of a batch does to the last digit.
     rows = EVERY[EVERY != 7]
-    expected = find_token_exemplars(subject, Texts(SENTENCES), NEURONS, rows, 6)
+    expected = find_token_exemplars(subject, ListedTexts(SENTENCES), NEURONS, rows, 6)
     for n_bytes, n_sentences in ((1, 4096), (200, 3), (1 << 26, 1), (500, 4)):
         monkeypatch.setattr(token_exemplars, "_PORTION_BYTES", n_bytes)
         monkeypatch.setattr(token_exemplars, "_PORTION_SENTENCES", n_sentences)
-        found = find_token_exemplars(subject, Texts(SENTENCES), NEURONS, rows, 6)
+        found = find_token_exemplars(subject, ListedTexts(SENTENCES), NEURONS, rows, 6)
         assert _places(found) == _places(expected)
         for one, other in zip(found.exemplars, expected.exemplars, strict=True):
             assert strengths(one) == pytest.approx(strengths(other), abs=2e-4)
@@ -187,13 +175,13 @@ def test_rows_that_matter_hold_the_strongest_words_of_positive_tails(
     subject: SubjectModel, tmp_path: Path
 ) -> None:
     content = np.array([row for row in EVERY if row != 2])
-    extract(subject, Texts(SENTENCES), tmp_path, ExtractionSettings(pooling=Pooling.MAX), "k")
+    extract(subject, ListedTexts(SENTENCES), tmp_path, ExtractionSettings(pooling=Pooling.MAX), "k")
     store = ActivationStore.open(tmp_path)
     for limit in (1, 2):
         rows = rows_that_matter(store, NEURONS[:1], content, limit)
         assert rows.tolist() == sorted(set(rows.tolist())) != content.tolist()
-        few = find_token_exemplars(subject, Texts(SENTENCES), NEURONS[:1], rows, limit)
-        every = find_token_exemplars(subject, Texts(SENTENCES), NEURONS[:1], content, limit)
+        few = find_token_exemplars(subject, ListedTexts(SENTENCES), NEURONS[:1], rows, limit)
+        every = find_token_exemplars(subject, ListedTexts(SENTENCES), NEURONS[:1], content, limit)
         assert strengths(few.exemplars[0]) == pytest.approx(
             strengths(every.exemplars[0]), rel=1e-3, abs=1e-3
         )
@@ -217,7 +205,7 @@ def test_top_words_are_counted_without_regard_to_case() -> None:
 
 
 def test_nothing_asked_for_is_an_empty_answer(subject: SubjectModel) -> None:
-    texts = Texts(SENTENCES)
+    texts = ListedTexts(SENTENCES)
     assert find_token_exemplars(subject, texts, [], EVERY, 3).exemplars == ()
     for report in (
         find_token_exemplars(subject, texts, NEURONS, EVERY[:0], 3),
@@ -230,19 +218,19 @@ def test_nothing_asked_for_is_an_empty_answer(subject: SubjectModel) -> None:
 
 
 def test_truncated_tokens_are_counted(subject: SubjectModel) -> None:
-    texts = Texts(["good " * 40, "late"])
+    texts = ListedTexts(["good " * 40, "late"])
     report = find_token_exemplars(subject, texts, NEURONS, np.arange(2), 3)
     assert (report.truncated_tokens, report.spans) == (10, 31)
 
 
 def test_a_neuron_the_model_lacks_is_refused(subject: SubjectModel) -> None:
     with pytest.raises(InputError, match=r"L0[.]ffn[.]48 does not exist"):
-        find_token_exemplars(subject, Texts(SENTENCES), [NeuronId(0, Site.FFN, 48)], EVERY, 3)
+        find_token_exemplars(subject, ListedTexts(SENTENCES), [NeuronId(0, Site.FFN, 48)], EVERY, 3)
 
 
 def test_no_hook_is_left(subject: SubjectModel) -> None:
     before = hooks(subject)
-    find_token_exemplars(subject, Texts(SENTENCES), NEURONS, EVERY, 3)
+    find_token_exemplars(subject, ListedTexts(SENTENCES), NEURONS, EVERY, 3)
     assert hooks(subject) == before
 
 
@@ -255,17 +243,17 @@ def test_activations_that_are_no_numbers_are_told_and_leave_no_hook(
     with torch.no_grad():
         subject.model.get_submodule("encoder.layer.1.intermediate.dense").bias[5] = torch.nan
     with pytest.raises(BackendError, match=r"nan for L1[.]ffn[.]5 on sentence row 3"):
-        find_token_exemplars(subject, Texts(SENTENCES), NEURONS, EVERY[3:], 3)
+        find_token_exemplars(subject, ListedTexts(SENTENCES), NEURONS, EVERY[3:], 3)
     assert hooks(subject) == before
 
 
 def test_byte_level_tokens_make_whole_words(tiny_model: Callable[[str], Path]) -> None:
     subject = SubjectModel.load(str(tiny_model("roberta")), "cpu")
     text = "the Züge — broke  again"
-    report = find_token_exemplars(subject, Texts([text]), NEURONS[:1], np.arange(1), 50)
+    report = find_token_exemplars(subject, ListedTexts([text]), NEURONS[:1], np.arange(1), 50)
     assert sorted(span.text for span in report.exemplars[0].spans) == sorted(text.split())
     single = find_token_exemplars(
-        subject, Texts([text]), NEURONS[:1], np.arange(1), 50, whole_words=False
+        subject, ListedTexts([text]), NEURONS[:1], np.arange(1), 50, whole_words=False
     )
     blank = [span for span in single.exemplars[0].spans if not span.text.strip()]
     assert single.spans > report.spans

@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +27,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning"),
 ]
 
-NODE: dict[str, Any] = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 UNSTABLE = {"timings.json", ".lock"}
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two nodes of one core each, on this machine."""
-    from ray.cluster_utils import Cluster
-
-    with pytest.MonkeyPatch.context() as environment:
-        environment.delenv("RAY_ADDRESS", raising=False)
-        environment.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
-        try:
-            cluster.add_node(**NODE)
-            yield cluster
-        finally:
-            cluster.shutdown()
 
 
 def settings_for(corpus: Path) -> RunSettings:
@@ -94,13 +76,13 @@ class Killer(threading.Thread):
 
 
 def test_a_run_whose_worker_is_killed_has_the_bytes_of_a_local_one(
-    cluster: Any, review_corpus: Path, tmp_path: Path
+    two_ray_nodes: Any, review_corpus: Path, tmp_path: Path
 ) -> None:
     settings = settings_for(review_corpus)
     local = run_pipeline(settings, tmp_path / "local")
     killer = Killer(tmp_path / "ray" / "activations" / "journal.json")
     killer.start()
-    with opened_engine(f"ray:{cluster.address}", "cpu") as engine:
+    with opened_engine(f"ray:{two_ray_nodes.address}", "cpu") as engine:
         spread = run_pipeline(settings, tmp_path / "ray", engine=engine)
     killer.join()
     windows = -(-local.results["corpus"]["sentences"] // 8)
