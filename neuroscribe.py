@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from service.export import export_neurox as export_neurox
     from service.export import export_table as export_table
     from service.finished_run import FinishedRun as FinishedRun
-    from service.pipeline import evaluate_run as evaluate
+    from service.evaluation import evaluate_run as evaluate
     from service.pipeline import report_run as report
     from service.pipeline import run_pipeline as run
     from service.plan import plan_run as plan
@@ -40,7 +40,7 @@ _HOME = {
     "NeuroscribeError": "indexer.errors:NeuroscribeError",
     "RunError": "indexer.errors:RunError",
     "RunSettings": "service.settings:RunSettings",
-    "evaluate": "service.pipeline:evaluate_run",
+    "evaluate": "service.evaluation:evaluate_run",
     "explain_concept": "service.explain:explain_concept",
     "explain_neuron": "service.explain:explain_neuron",
     "explain_text": "service.explain:explain_text",

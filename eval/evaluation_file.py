@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -26,11 +26,7 @@ def write_evaluation(run: Path, figures: Iterable[Figure]) -> Path:
         ValueError: a figure holds NaN or infinity; an undefined value is None.
     """
     path = run / EVALUATION_FILE
-    kept = list(figures)
-    for figure in kept:
-        if (name := _not_finite(figure)) is not None:
-            raise ValueError(f"{name} of {figure.protocol} {figure.metric} is not finite; use None")
-    write_json(path, [figure.model_dump() for figure in kept])
+    write_figures(path, figures)
     return path
 
 
@@ -40,7 +36,32 @@ def read_evaluation(run: Path) -> list[Figure]:
     Raises:
         RunError: the file is missing or does not hold figures.
     """
-    path = run / EVALUATION_FILE
+    return read_figures(run / EVALUATION_FILE)
+
+
+def write_figures(path: Path, figures: Iterable[Figure]) -> None:
+    """Write figures to a JSON file in one atomic step.
+
+    Raises:
+        RunError: the file cannot be written.
+        ValueError: a figure holds NaN or infinity; an undefined value is None.
+    """
+    kept = list(figures)
+    for figure in kept:
+        if (name := _not_finite(figure)) is not None:
+            raise ValueError(
+                f"{name} of {figure.protocol} {figure.variant} {figure.metric} is not finite; "
+                "use None"
+            )
+    write_json(path, [figure.model_dump() for figure in kept])
+
+
+def read_figures(path: Path) -> list[Figure]:
+    """Read figures from a JSON file, in file order.
+
+    Raises:
+        RunError: the file is missing or does not hold figures.
+    """
     try:
         figures = _FIGURES.validate_python(read_json(path))
     except ValidationError as error:
@@ -57,17 +78,6 @@ def read_evaluation(run: Path) -> list[Figure]:
                 "or null. Evaluate the run again to rewrite it."
             )
     return figures
-
-
-def replace_protocol(existing: Sequence[Figure], new: Sequence[Figure]) -> list[Figure]:
-    """Figures after protocols were evaluated anew: theirs are replaced, all others stay.
-
-    Ordered by protocol name, within a protocol as given, so that the file does not depend on which
-    protocol was evaluated last.
-    """
-    renewed = {figure.protocol for figure in new}
-    kept = [figure for figure in existing if figure.protocol not in renewed]
-    return sorted([*kept, *new], key=lambda figure: figure.protocol)
 
 
 def _not_finite(figure: Figure) -> str | None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from eval.label_recovery import PROTOCOL
+from eval.label_recovery import JUDGED_LABELS, PROTOCOL
 from eval.records import Figure
 from eval.variants import Reading, Variant
 from neurons.records import Tail
@@ -23,6 +23,19 @@ HEADLINE = Cutoff(0.9, 2)
 FALLBACK = Cutoff(0.8, 1)
 """Led with where no neuron reaches `HEADLINE`."""
 
+_OF_NEURONS = frozenset(
+    {
+        Reading.HEADLINE,
+        Reading.DESCRIBED,
+        Reading.CONTAINED,
+        Reading.NAMED,
+        Reading.RANDOM_DESCRIPTORS,
+        Reading.UPPER_BOUND,
+        Reading.EVERY_NEURON,
+    }
+)
+"""Readings whose figures average over neurons and lie side by side."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -32,16 +45,19 @@ class Compared:
     contained: Figure | None
     random_descriptors: Figure | None
     upper_bound: Figure | None
+    named: Figure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CutoffFigures:
-    """The figures of one population at one cutoff."""
+    """The figures of one population at one cutoff; `success` and `ndcg` of the headline only."""
 
     cutoff: Cutoff
     precision: Compared
     recall: Compared
     ceiling: Figure | None
+    success: Figure | None = None
+    ndcg: Figure | None = None
 
     @property
     def n(self) -> int:
@@ -55,7 +71,7 @@ class FacetPopulation:
 
     `labels` counts the labels that could be judged, of all there are (its `n`). `cutoffs` holds
     those that some neuron reaches. `facet` and `site` are empty, `tail` is None, where there is
-    one kind only.
+    one kind only. `layer` is None but in `layer_populations`.
     """
 
     facet: str
@@ -63,6 +79,7 @@ class FacetPopulation:
     tail: Tail | None
     labels: Figure | None
     cutoffs: tuple[CutoffFigures, ...]
+    layer: int | None = None
 
     @property
     def headline(self) -> CutoffFigures | None:
@@ -99,35 +116,66 @@ def facet_populations(figures: Iterable[Figure]) -> tuple[FacetPopulation, ...]:
     """Every facet, site and tail that label recovery judged, in order of appearance.
 
     A facet without a label that could be judged has one population without a site and a tail.
-    What single proposers contributed is in `eval.proposer_shares`.
+    All layers of a site are taken together, see `layer_populations` for single ones. What single
+    proposers contributed is in `eval.proposer_shares`.
 
     Raises:
         ValueError: two figures differ in nothing but their numbers.
     """
-    labels: dict[str, Figure] = {}
-    found: dict[tuple[str, str, Tail | None], dict[_Place, Figure]] = {}
+    kept = tuple(figures)
+    labels = _judged_labels(kept)
+    found = _populations(kept, labels, single_layers=False)
+    silent = [facet for facet in labels if facet not in {each.facet for each in found}]
+    return (
+        *found,
+        *(FacetPopulation(facet, "", None, labels[facet], ()) for facet in silent),
+    )
+
+
+def layer_populations(figures: Iterable[Figure]) -> tuple[FacetPopulation, ...]:
+    """The same layer by layer, where label recovery has told layers apart.
+
+    Only precision, recall and their upper bounds are told of single layers.
+
+    Raises:
+        ValueError: two figures differ in nothing but their numbers.
+    """
+    kept = tuple(figures)
+    return _populations(kept, _judged_labels(kept), single_layers=True)
+
+
+def _judged_labels(figures: Iterable[Figure]) -> dict[str, Figure]:
+    return {
+        figure.facet: figure
+        for figure in figures
+        if figure.protocol == PROTOCOL
+        and figure.metric == JUDGED_LABELS
+        and Variant.parse(figure.variant).reading == Reading.EVERY_LABEL
+    }
+
+
+def _populations(
+    figures: Iterable[Figure], labels: dict[str, Figure], *, single_layers: bool
+) -> tuple[FacetPopulation, ...]:
+    found: dict[tuple[str, str, Tail | None, int | None], dict[_Place, Figure]] = {}
     for figure in figures:
-        if figure.protocol != PROTOCOL:
-            continue
         variant = Variant.parse(figure.variant)
-        if variant.reading == Reading.EVERY_LABEL:
-            labels[figure.facet] = figure
+        if (
+            figure.protocol != PROTOCOL
+            or variant.reading not in _OF_NEURONS
+            or variant.proposer
+            or (variant.layer is not None) != single_layers
+        ):
             continue
-        if variant.proposer:
-            continue
-        group = found.setdefault((figure.facet, variant.site, variant.tail), {})
+        key = (figure.facet, variant.site, variant.tail, variant.layer)
         place = _Place(variant.reading, figure.metric, variant.tau, figure.k)
+        group = found.setdefault(key, {})
         if place in group:
             raise ValueError(f"{figure.variant!r} has {figure.metric} twice for k={figure.k}")
         group[place] = figure
-    silent = {facet for facet in labels if facet not in {key[0] for key in found}}
-    return (
-        *(FacetPopulation(*key, labels.get(key[0]), _cutoffs(own)) for key, own in found.items()),
-        *(
-            FacetPopulation(facet, "", None, labels[facet], ())
-            for facet in labels
-            if facet in silent
-        ),
+    return tuple(
+        FacetPopulation(facet, site, tail, labels.get(facet), _cutoffs(own), layer)
+        for (facet, site, tail, layer), own in found.items()
     )
 
 
@@ -179,7 +227,11 @@ def _cutoffs(figures: dict[_Place, Figure]) -> tuple[CutoffFigures, ...]:
     for place, precision in figures.items():
         if (place.reading, place.metric) != (Reading.HEADLINE, "P") or precision.n == 0:
             continue
-        recall = figures.get(_Place(Reading.HEADLINE, "R", place.tau, place.k))
+
+        def beside(metric: str, own: _Place = place) -> Figure | None:
+            return figures.get(replace(own, metric=metric))
+
+        recall = beside("R")
         if place.tau is None or place.k is None or recall is None:
             continue
         cutoffs.append(
@@ -187,7 +239,9 @@ def _cutoffs(figures: dict[_Place, Figure]) -> tuple[CutoffFigures, ...]:
                 Cutoff(place.tau, place.k),
                 _compared(precision, place, figures),
                 _compared(recall, place, figures),
-                figures.get(_Place(Reading.HEADLINE, "R_ceiling", place.tau, place.k)),
+                ceiling=beside("R_ceiling"),
+                success=beside("Success"),
+                ndcg=beside("nDCG"),
             )
         )
     return tuple(sorted(cutoffs, key=lambda each: (-each.cutoff.tau, each.cutoff.k)))
@@ -202,4 +256,5 @@ def _compared(figure: Figure, place: _Place, figures: dict[_Place, Figure]) -> C
         read(Reading.CONTAINED),
         read(Reading.RANDOM_DESCRIPTORS),
         read(Reading.UPPER_BOUND),
+        read(Reading.NAMED),
     )

@@ -64,9 +64,13 @@ class KeyEntry(Record):
 
 
 class HumanKey(Record):
-    """The answers, in the order of the sheet with the same `sheet` id."""
+    """The answers, in the order of the sheet with the same `sheet` id.
+
+    `explanations` is a fingerprint of the explanations that the questions are about.
+    """
 
     sheet: str
+    explanations: str
     entries: tuple[KeyEntry, ...]
 
 
@@ -89,7 +93,7 @@ class Subject:
 
 
 def draw_sheet(
-    descriptions: Sequence[Subject], intruders: Sequence[Subject], seed: int
+    descriptions: Sequence[Subject], intruders: Sequence[Subject], explanations: str, seed: int
 ) -> tuple[HumanSheet, HumanKey]:
     """Questions about each subject, with options and questions in random order."""
     generator = np.random.default_rng(seed)
@@ -107,7 +111,7 @@ def draw_sheet(
     identity = fingerprint([item.model_dump(mode="json") for item in items])[:16]
     return (
         HumanSheet(id=identity, items=tuple(items)),
-        HumanKey(sheet=identity, entries=tuple(entries)),
+        HumanKey(sheet=identity, explanations=explanations, entries=tuple(entries)),
     )
 
 

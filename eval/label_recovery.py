@@ -2,192 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
+from eval.concept_recovery import ConceptInputs, concept_figures, labels_with_a_descriptor
 from eval.contributions import contribution_figures
-from eval.meaning import contained_meaning, f1_meaning
-from eval.metrics import Ranking
+from eval.label_comparison import Comparison, FacetGold, JudgedFacet, compare
+from eval.label_comparison import judged_labels as judged_labels
+from eval.label_comparison import shuffled_documents as shuffled_documents
+from eval.label_recovery_task import LabelRecoverySettings as LabelRecoverySettings
+from eval.label_recovery_task import LabelRecoveryTask as LabelRecoveryTask
+from eval.label_recovery_task import Population as Population
+from eval.mean_figures import mean_figure
+from eval.naming import FEWEST_PAIRS
+from eval.rankings import N_RANKS as N_RANKS
+from eval.rankings import explained_rankings as explained_rankings
+from eval.rankings import rankings_of as rankings_of
 from eval.records import Figure
-from eval.recovery import RecoveryInputs, label_recovery
-from indexer.arrays import BoolArray, DoubleArray, IntArray
-from neurons.auroc import auroc_from_ranks, set_sizes
-from neurons.matching import TAILS, Matcher, Matches, MatchingSettings
-from neurons.null import permuted_rows
-from neurons.records import Explanation, Tail
-from neurons.split_rows import Activations, SplitRows, Watch, ranked_blocks, unwatched
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
-
-    from descriptors.corpus import Labels
+from eval.recovery import RecoveryInputs, brief_recovery, label_recovery
+from eval.risk_coverage import risk_coverage
+from eval.variants import Reading, Variant
+from indexer.arrays import IntArray
+from neurons.auroc import set_sizes
+from neurons.matching import TAILS
+from neurons.records import Tail
 
 PROTOCOL = "label_recovery"
-N_RANKS = 5
-
-
-@dataclass(frozen=True)
-class Population:
-    """Neurons that are judged together, for example those of one site (`n_judged`)."""
-
-    name: str
-    neurons: IntArray
-
-
-@dataclass(frozen=True)
-class LabelRecoveryTask:
-    """A finished run as the protocol sees it.
-
-    Attributes:
-        activations: the neurons whose explanations are judged.
-        membership: kept descriptors by sentences (`n_descriptors, n_sentences`).
-        rankings: the run's ranked descriptors of every neuron, one ranking for each of `TAILS`.
-        populations: which neurons are judged together.
-        labels: all labels of the corpus; facets are judged one by one.
-        rows: rows of each split.
-        settings: of the run's matcher, used again for null and upper bound.
-        seed: of the null and the bootstrap.
-        proposers: who proposed each kept descriptor, in order; empty to leave out what the
-            proposers contributed.
-        watch: wraps the blocks of each pass over the activations, for a progress bar.
-    """
-
-    activations: Activations
-    membership: csr_matrix
-    rankings: tuple[Ranking, Ranking]
-    populations: tuple[Population, ...]
-    labels: Labels
-    rows: SplitRows
-    settings: MatchingSettings
-    seed: int
-    proposers: tuple[str, ...] = ()
-    watch: Watch = unwatched
-
-
-def rankings_of(matches: Matches, n_ranks: int = N_RANKS) -> tuple[Ranking, Ranking]:
-    """The ranked descriptors of every neuron for each of `TAILS`; abstentions have length 0."""
-    return (_ranking(matches, 0, n_ranks), _ranking(matches, 1, n_ranks))
-
-
-def _ranking(matches: Matches, tail: int, n_ranks: int) -> Ranking:
-    n_neurons = len(matches.constant)
-    own = np.flatnonzero((matches.tail == tail) & (matches.rank <= n_ranks))
-    lengths = np.bincount(matches.neuron[own], minlength=n_neurons)
-    descriptors = np.zeros((n_neurons, n_ranks), dtype=np.int64)
-    descriptors[matches.neuron[own], matches.rank[own] - 1] = matches.descriptor[own]
-    return Ranking(descriptors, lengths.astype(np.int64))
-
-
-def explained_rankings(
-    explanations: Sequence[Explanation], descriptor_ids: Sequence[str], n_ranks: int = N_RANKS
-) -> tuple[Ranking, Ranking]:
-    """The rankings that explanations hold, neurons in their order, for each of `TAILS`.
-
-    Raises:
-        ValueError: an explanation names a descriptor that is not in the catalog.
-    """
-    place = {identifier: number for number, identifier in enumerate(descriptor_ids)}
-    rankings = []
-    for tail in TAILS:
-        own = [explanation for explanation in explanations if explanation.tail is tail]
-        descriptors = np.zeros((len(own), n_ranks), dtype=np.int64)
-        lengths = np.zeros(len(own), dtype=np.int64)
-        for neuron, explanation in enumerate(own):
-            shown = explanation.matches[:n_ranks]
-            lengths[neuron] = len(shown)
-            for rank, found in enumerate(shown):
-                if found.descriptor_id not in place:
-                    raise ValueError(f"{found.descriptor_id} is not in the catalog")
-                descriptors[neuron, rank] = place[found.descriptor_id]
-        rankings.append(Ranking(descriptors, lengths))
-    return (rankings[0], rankings[1])
-
-
-def judged_labels(labels: Labels, rows: SplitRows, settings: MatchingSettings) -> BoolArray:
-    """Labels that the matcher could judge as descriptors (`n_labels`).
-
-    Only these have an upper bound, so only these are gold.
-    """
-    least = (settings.minimum_discover, settings.minimum_held_out, settings.minimum_held_out)
-    judged = np.ones(len(labels), dtype=bool)
-    for own, minimum in zip((rows.discover, rows.validation, rows.test), least, strict=True):
-        sizes = set_sizes(labels.membership[:, own])
-        judged &= (sizes >= minimum) & (len(own) - sizes >= minimum)
-    return judged
-
-
-def shuffled_documents(membership: csr_matrix, rows: SplitRows, seed: int) -> csr_matrix:
-    """The membership with its sentences dealt to other documents of the same split.
-
-    Matching it against the activations is matching shuffled activations against the membership.
-    """
-    generator = np.random.default_rng(seed)
-    columns = np.arange(membership.shape[1])
-    for own in (rows.discover, rows.validation, rows.test):
-        columns[own] = own[permuted_rows(rows.documents[own], generator)]
-    return membership[:, columns]
+JUDGED_LABELS = "judged_labels"
+NAMED_DESCRIPTORS = "named_descriptors"
+DEFAULTS = LabelRecoverySettings()
 
 
 def recover_labels(
     task: LabelRecoveryTask,
-    ks: tuple[int, ...] = (1, 2, 5),
-    taus: tuple[float, ...] = (0.8, 0.9),
+    settings: LabelRecoverySettings = DEFAULTS,
 ) -> list[Figure]:
     """The figures of the protocol for every facet, population and tail.
 
-    The variant of a figure ends with its tail and population. Labels too rare for the matcher, or
-    too common, are not judged; `judged_labels` says how many were.
+    The variant of a figure ends with its tail and population, and with its layer where it is over
+    one layer of a population. Labels too rare to judge, or too common, are not judged;
+    `judged_labels` says how many were. What is told of neurons is in `eval.recovery`, of labels in
+    `eval.concept_recovery`, of certainty in `eval.risk_coverage`.
     """
-    facets = [_judged_facet(task, name) for name in task.labels.facets]
+    shuffled = shuffled_documents(task.membership, task.rows, task.seed)
+    facets = [JudgedFacet.of(name, task, shuffled, settings) for name in task.labels.facets]
     figures = [_judged_figure(facet) for facet in facets]
     judged = [facet for facet in facets if facet.n_judged]
     if not judged:
         return figures
-    compared = _compare(task, [facet.gold_sets for facet in judged])
+    compared = compare(task, shuffled, judged)
     for facet, gold in zip(judged, compared.gold, strict=True):
-        figures += _facet_figures(task, facet, gold, compared.shuffled, ks, taus)
+        figures += [
+            *_naming_figures(task, facet),
+            *_neuron_figures(task, facet, gold, compared, settings),
+            *_concept_figures(task, facet, gold, compared.usable, settings),
+        ]
     return figures
 
 
-@dataclass(frozen=True)
-class _Facet:
-    name: str
-    n_labels: int
-    gold_sets: csr_matrix
-
-    @property
-    def n_judged(self) -> int:
-        return int(self.gold_sets.shape[0])
-
-
-@dataclass(frozen=True)
-class _Gold:
-    """Test AUROC of a facet's labels for every neuron, and the labels matched as descriptors."""
-
-    test_auroc: DoubleArray
-    upper: tuple[Ranking, Ranking]
-
-
-@dataclass(frozen=True)
-class _Compared:
-    shuffled: tuple[Ranking, Ranking]
-    gold: tuple[_Gold, ...]
-
-
-def _judged_facet(task: LabelRecoveryTask, name: str) -> _Facet:
-    labels = task.labels.facet(name)
-    judged = np.flatnonzero(judged_labels(labels, task.rows, task.settings))
-    return _Facet(name, len(labels), labels.membership[judged])
-
-
-def _judged_figure(facet: _Facet) -> Figure:
+def _judged_figure(facet: JudgedFacet) -> Figure:
     return Figure(
         protocol=PROTOCOL,
-        variant="every_label",
-        metric="judged_labels",
+        variant=Reading.EVERY_LABEL,
+        metric=JUDGED_LABELS,
         split="test",
         facet=facet.name,
         value=float(facet.n_judged),
@@ -195,39 +74,43 @@ def _judged_figure(facet: _Facet) -> Figure:
     )
 
 
-def _compare(task: LabelRecoveryTask, gold_sets: list[csr_matrix]) -> _Compared:
-    """Null, upper bounds and gold AUROC in one pass over the activations."""
+def _naming_figures(task: LabelRecoveryTask, facet: JudgedFacet) -> list[Figure]:
+    """How many descriptors that mean a label say it; null is the share of unrelated pairs."""
+    if task.cosines is None:
+        return []
+    if facet.naming is None or facet.named_meanings is None:
+        return [
+            Figure.refused(
+                PROTOCOL,
+                f"fewer than {FEWEST_PAIRS} pairs of a descriptor and a label do not mean each "
+                "other, too few to tell which cosine they hardly ever reach; more descriptors or "
+                "labels would do",
+                metric=NAMED_DESCRIPTORS,
+                variant=Reading.EVERY_LABEL,
+                split="validation",
+                facet=facet.name,
+            )
+        ]
+    means = facet.meanings.any(axis=1)
+    figure = mean_figure(
+        np.asarray(facet.named_meanings[means].any(axis=1), dtype=np.float64),
+        protocol=PROTOCOL,
+        variant=Reading.EVERY_LABEL,
+        metric=NAMED_DESCRIPTORS,
+        split="validation",
+        facet=facet.name,
+        seed=task.seed,
+    )
+    return [figure.model_copy(update={"null": facet.naming.share})]
 
-    def matcher(membership: csr_matrix) -> Matcher:
-        return Matcher(task.activations, membership, task.rows, task.settings, task.seed)
 
-    shuffled = matcher(shuffled_documents(task.membership, task.rows, task.seed))
-    upper = [matcher(sets) for sets in gold_sets]
-    on_test = [sets[:, task.rows.test] for sets in gold_sets]
-    areas: list[list[DoubleArray]] = [[] for _ in gold_sets]
-    for ranks in ranked_blocks(task.activations, task.rows, task.watch):
-        for each in (shuffled, *upper):
-            each.add(ranks)
-        for own, sets in zip(areas, on_test, strict=True):
-            own.append(auroc_from_ranks(ranks.test, sets))
-    gold = [
-        _Gold(np.concatenate(own, axis=1), rankings_of(each.result()))
-        for own, each in zip(areas, upper, strict=True)
-    ]
-    return _Compared(rankings_of(shuffled.result()), tuple(gold))
-
-
-def _facet_figures(
+def _neuron_figures(
     task: LabelRecoveryTask,
-    facet: _Facet,
-    gold: _Gold,
-    shuffled: tuple[Ranking, Ranking],
-    ks: tuple[int, ...],
-    taus: tuple[float, ...],
+    facet: JudgedFacet,
+    gold: FacetGold,
+    compared: Comparison,
+    settings: LabelRecoverySettings,
 ) -> list[Figure]:
-    validation = task.rows.validation
-    own, sets = task.membership[:, validation], facet.gold_sets[:, validation]
-    meanings, contained = f1_meaning(own, sets).means, contained_meaning(own, sets).means
     sizes = set_sizes(task.membership[:, task.rows.discover])
     figures: list[Figure] = []
     for number, tail in enumerate(TAILS):
@@ -237,20 +120,102 @@ def _facet_figures(
             inputs = RecoveryInputs(
                 test_auroc=area if tail is Tail.POSITIVE else 1.0 - area,
                 ranking=task.rankings[number].take(neurons),
-                meanings=meanings,
-                contained_meanings=contained,
+                meanings=facet.meanings,
+                contained_meanings=facet.contained_meanings,
                 descriptor_sizes=sizes,
-                shuffled_ranking=shuffled[number].take(neurons),
+                shuffled_ranking=compared.shuffled[number].take(neurons),
                 upper_ranking=gold.upper[number].take(neurons),
+                named_meanings=facet.named_meanings,
                 facet=facet.name,
             )
+            place = Variant(tail=tail, site=population.name)
             found = [
-                *label_recovery(inputs, ks=ks, taus=taus, seed=task.seed),
-                *contribution_figures(inputs, task.proposers, taus=taus, seed=task.seed),
+                *label_recovery(inputs, ks=settings.ks, taus=settings.taus, seed=task.seed),
+                *contribution_figures(inputs, task.proposers, taus=settings.taus, seed=task.seed),
+                *_certainty(task, inputs, number, neurons, settings),
             ]
-            where = f"tail={tail.value} site={population.name}"
             figures += [
-                figure.model_copy(update={"variant": f"{figure.variant} {where}"})
-                for figure in found
+                *_placed(found, place),
+                *_layer_figures(task, inputs, neurons, place, settings),
             ]
+    return figures
+
+
+def _certainty(
+    task: LabelRecoveryTask,
+    inputs: RecoveryInputs,
+    tail: int,
+    neurons: IntArray,
+    settings: LabelRecoverySettings,
+) -> list[Figure]:
+    if task.confidences is None:
+        return []
+    return risk_coverage(
+        inputs,
+        task.confidences[tail][neurons],
+        taus=settings.coverage_taus,
+        coverages=settings.coverages,
+        seed=task.seed,
+    )
+
+
+def _layer_figures(
+    task: LabelRecoveryTask,
+    inputs: RecoveryInputs,
+    neurons: IntArray,
+    place: Variant,
+    settings: LabelRecoverySettings,
+) -> list[Figure]:
+    """The brief figures of each layer, but for those that no neuron of the layer qualifies for."""
+    if task.layers is None:
+        return []
+    figures: list[Figure] = []
+    for layer in np.unique(task.layers[neurons]).tolist():
+        own = inputs.take(np.flatnonzero(task.layers[neurons] == layer))
+        found = brief_recovery(own, ks=settings.layer_ks, taus=settings.taus, seed=task.seed)
+        figures += _placed((each for each in found if each.n), replace(place, layer=layer))
+    return figures
+
+
+def _placed(figures: Iterable[Figure], place: Variant) -> list[Figure]:
+    """The figures with the words that say which neurons they are over."""
+    placed = []
+    for figure in figures:
+        variant = replace(
+            Variant.parse(figure.variant), tail=place.tail, site=place.site, layer=place.layer
+        )
+        placed.append(figure.model_copy(update={"variant": str(variant)}))
+    return placed
+
+
+def _concept_figures(
+    task: LabelRecoveryTask,
+    facet: JudgedFacet,
+    gold: FacetGold,
+    usable: IntArray,
+    settings: LabelRecoverySettings,
+) -> list[Figure]:
+    own, shuffled = facet.meanings[usable], facet.shuffled_meanings[usable]
+    figures = [labels_with_a_descriptor(own, shuffled, facet.name)]
+    evidence = gold.concept
+    for population in task.populations:
+        neurons = population.neurons
+        inputs = ConceptInputs(
+            gold=evidence.gold.take(neurons),
+            descriptors=evidence.descriptors.take(neurons),
+            shuffled=evidence.shuffled.take(neurons),
+            random=evidence.random.take(neurons),
+            labels=evidence.labels.take(neurons),
+            neurons=neurons,
+            facet=facet.name,
+            site=population.name,
+        )
+        figures += concept_figures(
+            inputs,
+            task.activations,
+            facet.labels,
+            task.rows,
+            n_best=settings.concept_units,
+            seed=task.seed,
+        )
     return figures

@@ -1,4 +1,4 @@
-"""Precision, recall and its ceiling at k, counted over distinct gold labels.
+"""Metrics of ranked descriptors at k, counted over distinct gold labels.
 
 Conventions, with the rivals they are often mistaken for:
 
@@ -10,6 +10,12 @@ Conventions, with the rivals they are often mistaken for:
   misses. (Rival: dividing by the number of descriptors given.)
 * Recall at k is the found share of the gold labels. (Rival: 1 if anything was found, which is
   Success@k.) With more gold labels than k it cannot reach 1: see `recall_ceiling`.
+* A neuron without gold labels has precision and success 0; recall, nDCG and average precision are
+  undefined for it, and to ask for them is an error. (Rival: 0, which mixes neurons that were
+  described badly with neurons that have nothing to describe.)
+* Descriptors are ranked without ties, and ranks that a neuron does not have are misses.
+
+`eval.measures` names these metrics, `eval.score_metrics` holds those that need no ranking.
 """
 
 from __future__ import annotations
@@ -85,6 +91,9 @@ class Ranking:
 def precision_at_k(hits: Counts, k: int) -> DoubleArray:
     """Hits divided by k for each neuron (`n_neurons`), however many descriptors it has.
 
+    0 without hits, also where there are no gold labels to hit. (Rivals: dividing by the number of
+    descriptors given; counting every correct descriptor, also a second one for the same label.)
+
     Raises:
         ValueError: k is below 1, or a neuron has hits outside 0 to k.
     """
@@ -96,6 +105,9 @@ def precision_at_k(hits: Counts, k: int) -> DoubleArray:
 
 def recall_at_k(hits: Counts, n_relevant: IntArray) -> DoubleArray:
     """Hits divided by the number of gold labels for each neuron (`n_neurons`).
+
+    Undefined, and an error, without gold labels. (Rivals: 1 if anything was found, which is
+    Success@k; dividing by min(k, n_relevant), which is this over `recall_ceiling`.)
 
     Raises:
         ValueError: unequal shapes, a neuron without gold labels, or hits outside 0 to their number.
@@ -167,6 +179,76 @@ def ranked_hits(gold: BoolArray, meanings: BoolArray, ranking: Ranking, k: int) 
     return hits
 
 
+def success_at_k(hits: BoolArray, k: int) -> DoubleArray:
+    """1 for each neuron with a hit among its first k descriptors, else 0 (`n_neurons`).
+
+    There is no denominator: it does not matter how many hits there are. (Rivals: precision and
+    recall, which do count them; also called hit rate, and recall where there is one gold label.)
+
+    Args:
+        hits: which ranks are hits, see `ranked_hits` (`n_neurons, n_ranks`).
+        k: how many ranks count.
+
+    Raises:
+        ValueError: k is below 1 or hits are no table.
+    """
+    _check_k(k)
+    _check_hits(hits)
+    return np.asarray(hits[:, :k].any(axis=1), dtype=np.float64)
+
+
+def ndcg_at_k(hits: BoolArray, n_relevant: IntArray, k: int) -> DoubleArray:
+    """Hits discounted by rank, as a share of the best that k ranks can hold (`n_neurons`).
+
+    DCG sums 1 / log2(rank + 1) over the hits up to rank k; the denominator is the DCG of
+    min(k, n_relevant) hits at the first ranks (Jarvelin & Kekalainen 2002). Gain is 0 or 1, so that
+    linear and exponential gain agree. (Rivals: an ideal of k hits whatever there is to find, with
+    which a neuron of one gold label cannot reach 1; an ideal made of the hits found.)
+
+    Args:
+        hits: which ranks are hits, see `ranked_hits` (`n_neurons, n_ranks`).
+        n_relevant: number of gold labels (`n_neurons`).
+        k: how many ranks count.
+
+    Raises:
+        ValueError: k is below 1, shapes do not fit, a neuron has no gold labels or more hits than
+            gold labels.
+    """
+    _check_k(k)
+    _check_ranked(hits, n_relevant)
+    width = max(k, hits.shape[1])
+    discounts = 1.0 / np.log2(np.arange(2, width + 2))
+    # Summed in one order for hits and ideal, so that a perfect ranking is exactly 1.
+    ideal = np.cumsum(discounts)[np.minimum(k, n_relevant) - 1]
+    gains = np.where(hits[:, :k], discounts[: hits.shape[1]][:k], 0.0)
+    found = np.cumsum(gains, axis=1)[:, -1] if gains.shape[1] else np.zeros(len(hits))
+    return np.asarray(found / ideal, dtype=np.float64)
+
+
+def average_precision(hits: BoolArray, n_relevant: IntArray, k: int | None = None) -> DoubleArray:
+    """Precision at the rank of each hit, summed and divided by the gold labels (`n_neurons`).
+
+    Its mean over neurons is MAP. With a cutoff, hits beyond rank k count as misses, but the
+    denominator stays the number of gold labels, so that with more of them than k it cannot reach 1.
+    (Rivals: dividing by min(k, n_relevant), or by the hits found, which rewards stopping early.)
+
+    Args:
+        hits: which ranks are hits, see `ranked_hits` (`n_neurons, n_ranks`).
+        n_relevant: number of gold labels (`n_neurons`).
+        k: how many ranks count, all that there are if None.
+
+    Raises:
+        ValueError: k is below 1, shapes do not fit, a neuron has no gold labels or more hits than
+            gold labels.
+    """
+    if k is not None:
+        _check_k(k)
+    _check_ranked(hits, n_relevant)
+    counted = hits[:, :k]
+    precisions = np.cumsum(counted, axis=1) / np.arange(1, counted.shape[1] + 1)
+    return np.asarray((precisions * counted).sum(axis=1) / n_relevant, dtype=np.float64)
+
+
 def _check_k(k: int) -> None:
     if k < 1:
         raise ValueError(f"k is {k}, expected 1 or more")
@@ -174,4 +256,24 @@ def _check_k(k: int) -> None:
 
 def _check_relevant(n_relevant: IntArray) -> None:
     if (n_relevant < 1).any():
-        raise ValueError("recall is undefined for a neuron without gold labels; leave it out first")
+        raise ValueError(
+            "recall, nDCG and average precision are undefined for a neuron without gold labels; "
+            "leave it out first"
+        )
+
+
+def _check_hits(hits: BoolArray) -> None:
+    if hits.ndim != 2 or hits.dtype != np.bool_:
+        raise ValueError(
+            f"hits have shape {hits.shape} and type {hits.dtype}, expected true or false for "
+            "(n_neurons, n_ranks)"
+        )
+
+
+def _check_ranked(hits: BoolArray, n_relevant: IntArray) -> None:
+    _check_hits(hits)
+    _check_relevant(n_relevant)
+    if n_relevant.shape != hits.shape[:1]:
+        raise ValueError(f"hits have shape {hits.shape}, numbers of labels {n_relevant.shape}")
+    if (hits.sum(axis=1) > n_relevant).any():
+        raise ValueError("a neuron has more hits than gold labels; hits count distinct labels")

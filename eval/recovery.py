@@ -7,87 +7,32 @@ precision and recall divide, is fixed in `eval.metrics`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from eval.intervals import bootstrap_interval
-from eval.metrics import Ranking, distinct_hits, precision_at_k, recall_at_k, recall_ceiling
+from eval.mean_figures import mean_figure
+from eval.measures import Measure
+from eval.metrics import Ranking, precision_at_k, ranked_hits, recall_at_k, recall_ceiling
 from eval.records import Figure
+from eval.recovery_inputs import RecoveryInputs as RecoveryInputs
+from eval.variants import Reading, Variant
 from indexer.arrays import BoolArray, DoubleArray, IntArray
 
 PROTOCOL = "label_recovery"
-EVERY_NEURON = "every_neuron"
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RecoveryInputs:
-    """What one facet of labels is judged on.
-
-    Attributes:
-        test_auroc: AUROC of each label for each neuron on the test split (`n_labels, n_neurons`);
-            NaN where it is undefined, and such a label is never gold.
-        ranking: the predicted descriptors of each neuron.
-        meanings: the label each descriptor means, one at most (`n_descriptors, n_labels`).
-        contained_meanings: the second reading of what descriptors mean, of the same shape.
-        descriptor_sizes: members of each descriptor on `discover` (`n_descriptors`); the largest
-            are the frequency baseline, the first in order among equals.
-        shuffled_ranking: the ranking the matcher gives for shuffled activations, the null.
-        upper_ranking: the ranking of the matcher with the true labels as descriptors, holding
-            label positions.
-        facet: which labels these are, empty where there is one kind only.
-        split: the split that `test_auroc` was measured on.
-
-    Raises:
-        ValueError: shapes do not fit, a ranking names an unknown descriptor, or a descriptor means
-            several labels in `meanings`.
-    """
-
-    test_auroc: DoubleArray
-    ranking: Ranking
-    meanings: BoolArray
-    contained_meanings: BoolArray
-    descriptor_sizes: IntArray
-    shuffled_ranking: Ranking | None = None
-    upper_ranking: Ranking | None = None
-    facet: str = ""
-    split: str = "test"
-
-    def __post_init__(self) -> None:
-        if self.test_auroc.ndim != 2:
-            raise ValueError(f"test_auroc has shape {self.test_auroc.shape}, expected 2 dimensions")
-        n_labels, n_neurons = self.test_auroc.shape
-        n_descriptors = self.descriptor_sizes.size
-        for name in ("meanings", "contained_meanings"):
-            found = getattr(self, name).shape
-            if found != (n_descriptors, n_labels):
-                raise ValueError(f"{name} have shape {found}, not {(n_descriptors, n_labels)}")
-        if (self.meanings.sum(axis=1) > 1).any():
-            raise ValueError("a descriptor means several labels; meanings allow one at most")
-        for ranking, n_known in (
-            (self.ranking, n_descriptors),
-            (self.shuffled_ranking, n_descriptors),
-            (self.upper_ranking, n_labels),
-        ):
-            if ranking is None:
-                continue
-            if ranking.n_neurons != n_neurons:
-                raise ValueError(f"a ranking covers {ranking.n_neurons} neurons, not {n_neurons}")
-            if ranking.n_descriptors_needed > n_known:
-                raise ValueError(f"a ranking names a position beyond the {n_known} it can have")
+TAUS = (0.8, 0.9, 0.95)
 
 
 @dataclass(frozen=True, eq=False)
 class _Hits:
-    """Hits and numbers of gold labels of the neurons a figure averages over (`n_neurons`)."""
+    """Ranks that are hits (`n_neurons, n_ranks`) and gold labels of the neurons of a figure."""
 
-    counts: IntArray | DoubleArray
+    ranked: BoolArray
     n_gold: IntArray
 
     def among(self, chosen: BoolArray) -> _Hits:
-        return _Hits(self.counts[chosen], self.n_gold[chosen])
+        return _Hits(self.ranked[chosen], self.n_gold[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,92 +47,135 @@ class _Case:
     gold: BoolArray
     n_gold: IntArray
 
-    def hits(self, ranking: Ranking, meanings: BoolArray) -> _Hits:
-        counts = distinct_hits(self.gold, meanings, ranking.take(self.neurons), self.k)
-        return _Hits(counts, self.n_gold)
+    def hits(self, ranking: Ranking, meanings: BoolArray, n_ranks: int | None = None) -> _Hits:
+        """Of the first `n_ranks`, k unless told."""
+        own = ranking.take(self.neurons)
+        return _Hits(ranked_hits(self.gold, meanings, own, n_ranks or self.k), self.n_gold)
 
-    def null(self, meanings: BoolArray) -> _Hits | None:
+    def null(self, meanings: BoolArray, n_ranks: int | None = None) -> _Hits | None:
         shuffled = self.inputs.shuffled_ranking
-        return None if shuffled is None else self.hits(shuffled, meanings)
+        return None if shuffled is None else self.hits(shuffled, meanings, n_ranks)
 
-    def baseline(self, meanings: BoolArray) -> _Hits:
-        return self.hits(_commonest(self.inputs, self.k), meanings)
+    def baseline(self, meanings: BoolArray, n_ranks: int | None = None) -> _Hits:
+        return self.hits(_commonest(self.inputs, n_ranks or self.k), meanings, n_ranks)
 
     def figure(
         self,
-        variant: str,
+        reading: Reading,
         metric: str,
         values: DoubleArray,
         null: DoubleArray | None = None,
         baseline: DoubleArray | None = None,
     ) -> Figure:
-        named = f"tau={self.tau:g} {variant}".rstrip()
-        return _figure(self.inputs, named, metric, self.k, self.seed, values, null, baseline)
+        variant = str(Variant(reading, self.tau))
+        return _figure(self.inputs, variant, metric, self.k, self.seed, values, null, baseline)
 
-    def precision_and_recall(
-        self, variant: str, hits: _Hits, null: _Hits | None = None, baseline: _Hits | None = None
+    def measured(
+        self,
+        reading: Reading,
+        measures: Sequence[Measure],
+        hits: _Hits,
+        null: _Hits | None = None,
+        baseline: _Hits | None = None,
     ) -> list[Figure]:
-        def precision(found: _Hits) -> DoubleArray:
-            return precision_at_k(found.counts, self.k)
+        """Each measure of the hits, the null and the baseline."""
 
-        def recall(found: _Hits) -> DoubleArray:
-            return recall_at_k(found.counts, found.n_gold)
+        def values(measure: Measure, of: _Hits | None) -> DoubleArray | None:
+            return None if of is None else measure.per_neuron(of.ranked, of.n_gold)
 
         return [
-            self.figure(
-                variant,
-                metric,
-                per_neuron(hits),
-                None if null is None else per_neuron(null),
-                None if baseline is None else per_neuron(baseline),
+            _figure(
+                self.inputs,
+                str(Variant(reading, self.tau)),
+                measure.name,
+                measure.k,
+                self.seed,
+                measure.per_neuron(hits.ranked, hits.n_gold),
+                values(measure, null),
+                values(measure, baseline),
             )
-            for metric, per_neuron in (("P", precision), ("R", recall))
+            for measure in measures
         ]
+
+    @property
+    def precision_and_recall(self) -> tuple[Measure, Measure]:
+        return (Measure("P", self.k), Measure("R", self.k))
 
 
 def label_recovery(
     inputs: RecoveryInputs,
     *,
     ks: Sequence[int] = (1, 2, 5),
-    taus: Sequence[float] = (0.8, 0.9),
+    taus: Sequence[float] = TAUS,
     seed: int,
 ) -> list[Figure]:
     """All figures of the protocol for one facet, in the order of `taus`, then `ks`.
 
     Variants at each tau: `tau=T` (headline, an abstention is k misses), `tau=T described` (only
     neurons with a descriptor; its null averages those described under shuffling),
-    `tau=T contained` (second reading of meaning), `tau=T random_descriptors` (exact expectation
-    over k distinct descriptors drawn for each neuron), `tau=T upper_bound` (true labels as
-    descriptors). `null` is the shuffled ranking and `baseline` the k commonest descriptors, on the
-    same neurons. Where no neuron has k gold labels the value is None and n is 0.
+    `tau=T contained` (second reading of meaning), `tau=T named` (a hit must also say the label),
+    `tau=T random_descriptors` (exact expectation over k distinct descriptors drawn for each
+    neuron), `tau=T upper_bound` (true labels as descriptors). `null` is the shuffled ranking and
+    `baseline` the k commonest descriptors, on the same neurons. Where no neuron has k gold labels
+    the value is None and n is 0. The headline has success and nDCG at each k as well, and once for
+    each tau MAP over all ranks there are, of the neurons with a gold label.
 
     Raises:
         ValueError: a k is below 1 or a tau is outside 0 to 1.
     """
-    if any(k < 1 for k in ks) or any(not 0.0 <= tau <= 1.0 for tau in taus):
-        raise ValueError(f"ks are {list(ks)} and taus {list(taus)}, expected k >= 1, tau in [0, 1]")
     figures = [_described_share(inputs, seed)]
-    for tau in taus:
-        gold = np.ascontiguousarray((inputs.test_auroc >= tau).T)
-        n_gold = gold.sum(axis=1, dtype=np.int64)
-        for k in ks:
-            neurons = np.flatnonzero(n_gold >= k)
-            case = _Case(inputs, tau, k, seed, neurons, gold[neurons], n_gold[neurons])
+    for tau, cases in _cases(inputs, ks, taus, seed):
+        for case in cases:
             figures += [
                 *_headline(case),
                 *_described(case),
                 *_contained(case),
+                *_named(case),
                 *_random_descriptors(case),
                 *_upper_bound(case),
             ]
+        figures += _mean_average_precision(_case(inputs, tau, 1, seed))
     return figures
+
+
+def brief_recovery(
+    inputs: RecoveryInputs, *, ks: Sequence[int] = (1, 2), taus: Sequence[float] = TAUS, seed: int
+) -> list[Figure]:
+    """Precision and recall of the headline and the upper bound, and the share described.
+
+    See `label_recovery`.
+
+    Raises:
+        ValueError: a k is below 1 or a tau is outside 0 to 1.
+    """
+    figures = [_described_share(inputs, seed)]
+    for _, cases in _cases(inputs, ks, taus, seed):
+        for case in cases:
+            figures += [*_compared(case, Reading.HEADLINE, inputs.meanings), *_upper_bound(case)]
+    return figures
+
+
+def _cases(
+    inputs: RecoveryInputs, ks: Sequence[int], taus: Sequence[float], seed: int
+) -> Iterator[tuple[float, list[_Case]]]:
+    if any(k < 1 for k in ks) or any(not 0.0 <= tau <= 1.0 for tau in taus):
+        raise ValueError(f"ks are {list(ks)} and taus {list(taus)}, expected k >= 1, tau in [0, 1]")
+    for tau in taus:
+        yield tau, [_case(inputs, tau, k, seed) for k in ks]
+
+
+def _case(inputs: RecoveryInputs, tau: float, k: int, seed: int) -> _Case:
+    gold = inputs.gold(tau)
+    n_gold = gold.sum(axis=1, dtype=np.int64)
+    neurons = np.flatnonzero(n_gold >= k)
+    return _Case(inputs, tau, k, seed, neurons, gold[neurons], n_gold[neurons])
 
 
 def _described_share(inputs: RecoveryInputs, seed: int) -> Figure:
     shuffled = inputs.shuffled_ranking
     return _figure(
         inputs,
-        EVERY_NEURON,
+        Reading.EVERY_NEURON,
         "described",
         None,
         seed,
@@ -196,14 +184,37 @@ def _described_share(inputs: RecoveryInputs, seed: int) -> Figure:
     )
 
 
+def _compared(case: _Case, reading: Reading, meanings: BoolArray, *more: Measure) -> list[Figure]:
+    """Precision, recall and more under one reading of what descriptors mean, with its controls."""
+    return case.measured(
+        reading,
+        (*case.precision_and_recall, *more),
+        case.hits(case.inputs.ranking, meanings),
+        case.null(meanings),
+        case.baseline(meanings),
+    )
+
+
 def _headline(case: _Case) -> list[Figure]:
-    meanings = case.inputs.meanings
-    hits = case.hits(case.inputs.ranking, meanings)
+    more = (Measure("Success", case.k), Measure("nDCG", case.k))
+    ceiling = recall_ceiling(case.n_gold, case.k)
     return [
-        *case.precision_and_recall("", hits, case.null(meanings), case.baseline(meanings)),
-        case.figure("", "R_ceiling", recall_ceiling(case.n_gold, case.k)),
-        case.figure("", "gold_labels", case.n_gold.astype(np.float64)),
+        *_compared(case, Reading.HEADLINE, case.inputs.meanings, *more),
+        case.figure(Reading.HEADLINE, "R_ceiling", ceiling),
+        case.figure(Reading.HEADLINE, "gold_labels", case.n_gold.astype(np.float64)),
     ]
+
+
+def _mean_average_precision(case: _Case) -> list[Figure]:
+    meanings, ranking = case.inputs.meanings, case.inputs.ranking
+    n_ranks = max(1, ranking.descriptors.shape[1])
+    return case.measured(
+        Reading.HEADLINE,
+        (Measure("MAP"),),
+        case.hits(ranking, meanings, n_ranks),
+        case.null(meanings, n_ranks),
+        case.baseline(meanings, n_ranks),
+    )
 
 
 def _described(case: _Case) -> list[Figure]:
@@ -216,10 +227,10 @@ def _described(case: _Case) -> list[Figure]:
         null_described = inputs.shuffled_ranking.described[case.neurons]
         null = null.among(null_described)
     return [
-        *case.precision_and_recall("described", hits, null, baseline),
-        case.figure("described", "R_ceiling", recall_ceiling(hits.n_gold, case.k)),
+        *case.measured(Reading.DESCRIBED, case.precision_and_recall, hits, null, baseline),
+        case.figure(Reading.DESCRIBED, "R_ceiling", recall_ceiling(hits.n_gold, case.k)),
         case.figure(
-            "described",
+            Reading.DESCRIBED,
             "coverage",
             described.astype(np.float64),
             None if null_described is None else null_described.astype(np.float64),
@@ -228,11 +239,12 @@ def _described(case: _Case) -> list[Figure]:
 
 
 def _contained(case: _Case) -> list[Figure]:
-    meanings = case.inputs.contained_meanings
-    hits = case.hits(case.inputs.ranking, meanings)
-    return case.precision_and_recall(
-        "contained", hits, case.null(meanings), case.baseline(meanings)
-    )
+    return _compared(case, Reading.CONTAINED, case.inputs.contained_meanings)
+
+
+def _named(case: _Case) -> list[Figure]:
+    named = case.inputs.named_meanings
+    return [] if named is None else _compared(case, Reading.NAMED, named)
 
 
 def _random_descriptors(case: _Case) -> list[Figure]:
@@ -246,7 +258,11 @@ def _random_descriptors(case: _Case) -> list[Figure]:
     expected = case.gold @ (1.0 - all_miss)
     # Rounding may lift the expectation a hair above its bound.
     bounded = np.minimum(expected, np.minimum(case.k, case.n_gold))
-    return case.precision_and_recall("random_descriptors", _Hits(bounded, case.n_gold))
+    reading = Reading.RANDOM_DESCRIPTORS
+    return [
+        case.figure(reading, "P", precision_at_k(bounded, case.k)),
+        case.figure(reading, "R", recall_at_k(bounded, case.n_gold)),
+    ]
 
 
 def _upper_bound(case: _Case) -> list[Figure]:
@@ -254,7 +270,8 @@ def _upper_bound(case: _Case) -> list[Figure]:
     if ranking is None:
         return []
     identity = np.eye(case.gold.shape[1], dtype=np.bool_)
-    return case.precision_and_recall("upper_bound", case.hits(ranking, identity))
+    hits = case.hits(ranking, identity)
+    return case.measured(Reading.UPPER_BOUND, case.precision_and_recall, hits)
 
 
 def _commonest(inputs: RecoveryInputs, k: int) -> Ranking:
@@ -274,23 +291,15 @@ def _figure(
     null: DoubleArray | None = None,
     baseline: DoubleArray | None = None,
 ) -> Figure:
-    interval = bootstrap_interval(values, seed=seed) if values.size else None
-    return Figure(
+    return mean_figure(
+        values,
         protocol=PROTOCOL,
         variant=variant,
         metric=metric,
         k=k,
         split=inputs.split,
         facet=inputs.facet,
-        value=_mean(values),
-        ci_low=None if interval is None else interval.low,
-        ci_high=None if interval is None else interval.high,
-        null=None if null is None else _mean(null),
-        baseline=None if baseline is None else _mean(baseline),
-        n=values.size,
+        null=null,
+        baseline=baseline,
+        seed=seed,
     )
-
-
-def _mean(values: DoubleArray) -> float | None:
-    """The mean, the same for any order of the values; None without values."""
-    return math.fsum(values) / values.size if values.size else None

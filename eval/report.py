@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eval.control_verdicts import Outcome, judge_protocols
 from eval.facets import leading_populations, shared_notes
 from eval.figures import (
     AUROC_AXIS,
@@ -28,9 +29,15 @@ from eval.figures import (
     colour_legend,
     colour_step,
 )
+from eval.lexical import LexicalControl, LexicalLabel
+from eval.plot_canvas import WIDTH
+from eval.plots import Plot, evaluation_plots
 from eval.proposer_shares import proposer_shares
+from eval.protocol_words import protocol_words
+from eval.records import Figure
 from eval.report_content import HeatMap, ReportContent
 from eval.report_tables import evaluation_tables
+from eval.variant_words import without_curves
 from eval.verdicts import MINIMUM_NEURONS, Standing, headline_figures, judge_facets
 from indexer.storage import atomic_path
 from neurons.records import AbstentionReason, Explanation, Tail
@@ -41,6 +48,18 @@ if TYPE_CHECKING:
 HIGHLIGHT_STEPS = 10
 EXAMPLES_NAMED = 4
 REASONS_NAMED = 3
+_PAGE_MODULES = (
+    "plot_calibration.py",
+    "plot_canvas.py",
+    "plot_cutoffs.py",
+    "plot_histograms.py",
+    "plot_layers.py",
+    "plot_panels.py",
+    "plot_planted.py",
+    "plot_risk_coverage.py",
+    "protocol_words.py",
+)
+"""Code that a page's look follows from, besides the templates."""
 MEANING_OF_REASON = {
     AbstentionReason.CONSTANT: (
         "The activation is the same on every sentence, so there is nothing to explain."
@@ -55,13 +74,6 @@ MEANING_OF_REASON = {
         "A descriptor fits on the sentences it was found on, but not on sentences held back."
     ),
 }
-MEANING_OF_PROTOCOL = {
-    "label_recovery": (
-        "The corpus has labels that the run never saw. Do the descriptors of a neuron name the "
-        "labels that the neuron separates?"
-    ),
-    "controls": "The same run on material where nothing should be found.",
-}
 # Lone surrogates cannot be encoded; browsers read the other characters as damage or control.
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
@@ -72,6 +84,8 @@ def page_fingerprint() -> str:
     digest = hashlib.sha256()
     for name in sorted(entry.name for entry in folder.iterdir() if entry.is_file()):
         digest.update(_part(name).encode("utf-8"))
+    for name in _PAGE_MODULES:
+        digest.update(resources.files("eval").joinpath(name).read_bytes())
     return digest.hexdigest()
 
 
@@ -79,17 +93,23 @@ def render_report(content: ReportContent) -> str:
     """The report as an HTML page; the same content gives the same text."""
     style = _part("report.css") + _part("charts.css")
     script = _part("report.js") + _part("map.js")
+    whole = without_curves(content.figures)
     page = (
         _environment()
         .get_template("report.html.j2")
         .render(
             content=content,
             examples=_examples(content),
-            verdicts=judge_facets(content.figures),
-            populations=leading_populations(content.figures),
-            headline=headline_figures(content.figures),
+            verdicts=judge_facets(whole),
+            protocols=judge_protocols(content.figures),
+            populations=leading_populations(whole),
+            headline=headline_figures(whole),
             tables=evaluation_tables(content.figures),
-            shares=proposer_shares(content.figures),
+            plots=evaluation_plots(
+                content.figures, nulls=content.nulls, first_matches=content.first_matches
+            ),
+            learned=_learned(content.figures),
+            shares=proposer_shares(whole),
             bubbles=_bubbles(content),
             map_legend=colour_legend(
                 max((entry.neurons for entry in content.descriptors), default=0)
@@ -120,6 +140,26 @@ def _examples(content: ReportContent) -> list[Explanation]:
     for each in content.best:
         first.setdefault(each.explanation.matches[0].descriptor_id, each.explanation)
     return list(first.values())[:EXAMPLES_NAMED]
+
+
+def _learned(figures: Sequence[Figure]) -> Figure | None:
+    """The share of all matches that go beyond random weights."""
+    return next(
+        (
+            figure
+            for figure in figures
+            if figure.metric == LexicalLabel.LEARNED
+            and figure.variant == LexicalControl.RANDOM_WEIGHTS
+            and figure.value is not None
+        ),
+        None,
+    )
+
+
+def _picture(plot: Plot) -> str:
+    """A plot as an address that holds it: as an image it can neither run nor load anything."""
+    svg = _UNSHOWABLE.sub("\ufffd", plot.svg).encode("utf-8")
+    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
 
 
 def _bubbles(content: ReportContent) -> tuple[Bubble, ...]:
@@ -164,7 +204,11 @@ def _environment() -> Environment:
         map_height=MAP_HEIGHT,
         minimum_neurons=MINIMUM_NEURONS,
         meaning_of_reason=MEANING_OF_REASON,
-        meaning_of_protocol=MEANING_OF_PROTOCOL,
+        protocol_words=protocol_words,
+        picture=_picture,
+        plot_width=WIDTH,
+        outcome=Outcome,
+        reasons_named=REASONS_NAMED,
         shared_notes=shared_notes,
         standing=Standing,
         tail=Tail,

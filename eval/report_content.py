@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from descriptors.contributions import Contribution
 from descriptors.lm_proposer import GenerationUsage
 from eval.highlighting import Segment
+from eval.lexical import LexicalStanding
+from eval.null_distributions import NullDistributions
+from eval.plot_histograms import HistogramSet
 from eval.records import Figure
 from neurons.records import AbstentionReason, Explanation, Site, Tail
 
@@ -132,10 +135,15 @@ class HighlightedSentence:
 
 @dataclass(frozen=True, slots=True)
 class ExplainedNeuron:
-    """A described tail of a neuron with its evidence."""
+    """A described tail of a neuron with its evidence.
+
+    `standings` has one entry for each match: how it stands beside random weights, None where that
+    is not known.
+    """
 
     explanation: Explanation
     exemplars: tuple[HighlightedSentence, ...]
+    standings: tuple[LexicalStanding | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +159,8 @@ class ReportContent:
     """Everything the report shows, in the order it is shown.
 
     `contributions` is empty where there is one proposer only. `neurons_described` counts neurons
-    with a description on either tail.
+    with a description on either tail. `nulls` and `first_matches` are what plots show beside the
+    figures.
     """
 
     run: RunSummary
@@ -165,3 +174,5 @@ class ReportContent:
     best: tuple[ExplainedNeuron, ...]
     abstentions: tuple[AbstentionCount, ...]
     figures: tuple[Figure, ...]
+    nulls: NullDistributions | None = None
+    first_matches: tuple[HistogramSet, ...] = ()

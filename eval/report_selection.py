@@ -13,6 +13,9 @@ from descriptors.contributions import Contribution, contributions
 from descriptors.records import Descriptor
 from eval.figures import descriptor_map
 from eval.highlighting import Scale, highlight, shorten
+from eval.lexical import LexicalBaseline, LexicalStanding
+from eval.null_distributions import NullDistributions
+from eval.plot_histograms import HistogramSet, lexical_histograms
 from eval.records import Figure
 from eval.report_content import (
     AbstentionCount,
@@ -61,6 +64,8 @@ class ReportInputs:
         explanations: one for each neuron and tail.
         exemplars: at least those of `best_explanations`.
         figures: everything the evaluation found.
+        nulls: the content of its `controls.json`, if it has one.
+        lexical: the baseline of random weights that matches are compared with, if it has one.
     """
 
     run: RunSummary
@@ -71,6 +76,8 @@ class ReportInputs:
     explanations: Sequence[Explanation]
     exemplars: Sequence[NeuronExemplars]
     figures: Sequence[Figure] = ()
+    nulls: NullDistributions | None = None
+    lexical: LexicalBaseline | None = None
 
 
 def build_content(inputs: ReportInputs) -> ReportContent:
@@ -102,6 +109,8 @@ def build_content(inputs: ReportInputs) -> ReportContent:
         best=_with_exemplars(best_explanations(described), inputs),
         abstentions=tuple(AbstentionCount(reason, reasons[reason]) for reason in AbstentionReason),
         figures=tuple(inputs.figures),
+        nulls=inputs.nulls,
+        first_matches=_first_matches(inputs),
     )
 
 
@@ -215,10 +224,27 @@ def _with_exemplars(
     known = {(item.neuron, item.tail): item.exemplars for item in inputs.exemplars}
     return tuple(
         ExplainedNeuron(
-            item, _highlighted(item.tail, known.get((item.neuron, item.tail), ()), inputs.texts)
+            item,
+            _highlighted(item.tail, known.get((item.neuron, item.tail), ()), inputs.texts),
+            _standings(item, inputs.lexical),
         )
         for item in best
     )
+
+
+def _standings(
+    item: Explanation, lexical: LexicalBaseline | None
+) -> tuple[LexicalStanding | None, ...]:
+    if lexical is None:
+        return (None,) * len(item.matches)
+    neuron = NeuronId.parse(item.neuron)
+    return tuple(lexical.standing(neuron, item.tail, match.auroc) for match in item.matches)
+
+
+def _first_matches(inputs: ReportInputs) -> tuple[HistogramSet, ...]:
+    if inputs.lexical is None:
+        return ()
+    return lexical_histograms(inputs.lexical.record, inputs.explanations)
 
 
 def _highlighted(

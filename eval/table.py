@@ -80,7 +80,11 @@ def full_tables(figures: Iterable[Figure]) -> list[TextTable]:
         populations.setdefault(population, {}).setdefault(cutoff, []).append(figure)
     tables = []
     for population, groups in populations.items():
-        empty = [cutoff for cutoff, group in groups.items() if not any(each.n for each in group)]
+        empty = [
+            cutoff
+            for cutoff, group in groups.items()
+            if not any(each.n or each.reason for each in group)
+        ]
         tables += [
             _full_table(f"{population.title}{cutoff and f', {cutoff}'}", group)
             for cutoff, group in groups.items()
@@ -179,7 +183,7 @@ def _full_table(title: str, figures: Sequence[Figure]) -> TextTable:
     rows: dict[tuple[str, str], Figure] = {}
     for figure in figures:
         variant = Variant.parse(figure.variant)
-        reading = variant.reading or variant.proposer or "headline"
+        reading = _reading_words(variant)
         place = (reading, figure.metric)
         if place in rows:
             raise ValueError(f"{title}: {figure.variant!r} has {figure.metric} twice")
@@ -187,18 +191,29 @@ def _full_table(title: str, figures: Sequence[Figure]) -> TextTable:
     return TextTable(
         title=title,
         header=_FULL_HEADER,
-        rows=tuple(
-            (
-                *place,
-                _estimate(figure, 3),
-                _rounded(figure.null, 3),
-                _rounded(figure.baseline, 3),
-                str(figure.n),
-            )
-            for place, figure in rows.items()
-        ),
+        rows=tuple((*place, *figure_cells(figure)) for place, figure in rows.items()),
         n_left=2,
+        note=" ".join(dict.fromkeys(figure.reason for figure in figures if figure.reason)),
     )
+
+
+def figure_cells(figure: Figure) -> tuple[str, str, str, str]:
+    """Value with interval, null, baseline and n."""
+    return (
+        _estimate(figure, 3),
+        _rounded(figure.null, 3),
+        _rounded(figure.baseline, 3),
+        str(figure.n),
+    )
+
+
+def _reading_words(variant: Variant) -> str:
+    words = (
+        variant.reading or variant.proposer or "headline",
+        "" if variant.coverage is None else f"coverage={variant.coverage:g}",
+        "" if variant.layer is None else f"layer={variant.layer}",
+    )
+    return " ".join(word for word in words if word)
 
 
 def _cutoff_words(tau: float | None, k: int | None) -> str:

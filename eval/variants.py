@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, unquote
 
 from descriptors.curation import JOINT
@@ -18,10 +19,16 @@ class Reading(StrEnum):
     HEADLINE = ""
     DESCRIBED = "described"
     CONTAINED = "contained"
+    NAMED = "named"
     RANDOM_DESCRIPTORS = "random_descriptors"
     UPPER_BOUND = "upper_bound"
     EVERY_NEURON = "every_neuron"
     EVERY_LABEL = "every_label"
+    CONCEPT = "concept"
+    CONCEPT_UPPER_BOUND = "concept upper_bound"
+    CONCEPT_CHANCE = "concept chance"
+    RISK_COVERAGE = "risk_coverage"
+    RISK_COVERAGE_EVERY_NEURON = "risk_coverage every_neuron"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,9 @@ class Variant:
 
     `reading` holds the words that are no setting, empty for the headline; a setting that is not
     given is None or empty. `proposer` names all proposers of a descriptor as the catalog does,
-    `embedded + keyphrase`; it is written as one word, `proposer=embedded+keyphrase`.
+    `embedded + keyphrase`; it is written as one word, `proposer=embedded+keyphrase`. `coverage` is
+    the share of the described neurons that a figure is over, the surest first. A `layer`, counted
+    from 0, is given where a figure is over one layer of a site instead of all.
     """
 
     reading: str = Reading.HEADLINE
@@ -38,35 +47,32 @@ class Variant:
     tail: Tail | None = None
     site: str = ""
     proposer: str = ""
+    coverage: float | None = None
+    layer: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a variant; a word that is no setting, or repeats one, belongs to the reading."""
-        tau: float | None = None
-        tail: Tail | None = None
-        site = proposer = ""
+        settings: dict[str, Any] = {}
         reading = []
         for word in text.split():
             name, _, value = word.partition("=")
-            if name == "tau" and tau is None and (number := _finite(value)) is not None:
-                tau = number
-            elif name == "tail" and tail is None and value in set(Tail):
-                tail = Tail(value)
-            elif name == "site" and not site and value:
-                site = value
-            elif name == "proposer" and not proposer and value:
-                proposer = JOINT.join(unquote(each) for each in value.split("+"))
-            else:
+            setting = _READERS[name](value) if name in _READERS and name not in settings else None
+            if setting is None:
                 reading.append(word)
-        return cls(" ".join(reading), tau, tail, site, proposer)
+            else:
+                settings[name] = setting
+        return cls(" ".join(reading), **settings)
 
     def __str__(self) -> str:
         words = (
             "" if self.tau is None else f"tau={self.tau:g}",
             self.reading,
             f"proposer={_one_word(self.proposer)}" if self.proposer else "",
+            "" if self.coverage is None else f"coverage={self.coverage:g}",
             "" if self.tail is None else f"tail={self.tail}",
             f"site={self.site}" if self.site else "",
+            "" if self.layer is None else f"layer={self.layer}",
         )
         return " ".join(word for word in words if word)
 
@@ -82,3 +88,30 @@ def _finite(text: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
+
+
+def _tail(text: str) -> Tail | None:
+    return Tail(text) if text in set(Tail) else None
+
+
+def _site(text: str) -> str | None:
+    return text or None
+
+
+def _proposer(text: str) -> str | None:
+    return JOINT.join(unquote(each) for each in text.split("+")) if text else None
+
+
+def _layer(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() else None
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "tau": _finite,
+    "tail": _tail,
+    "site": _site,
+    "proposer": _proposer,
+    "coverage": _finite,
+    "layer": _layer,
+}
+"""What reads a setting, None where the text is none."""

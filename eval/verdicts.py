@@ -20,6 +20,13 @@ _METRIC_WORDS = {
     "judged_labels": "labels judged",
     "described": "neurons described",
     "coverage": "neurons described",
+    "Success": "success",
+    "MAP": "mean average precision",
+    "Spearman": "rank correlation",
+    "named_descriptors": "descriptors that say their label",
+    "labels_with_a_descriptor": "labels with a descriptor",
+    "AURC": "area under the risk-coverage curve",
+    "AURC_perfect": "smallest area under the risk-coverage curve",
     "prediction_share": "share of predictions",
     "prediction_precision": "precision of predictions",
 }
@@ -31,6 +38,9 @@ _UNCUT_METRICS = {
     "prediction_share",
     "prediction_precision",
 }
+
+
+_LOWER_IS_BETTER = {"AURC"}
 
 
 class Standing(StrEnum):
@@ -92,6 +102,7 @@ class FacetVerdict:
 def judge(figure: Figure) -> Headline:
     """Say whether a figure's interval lies wholly above its null and its baseline.
 
+    Below them where a lower number is the better one, as for the area under a risk-coverage curve.
     A figure without a value, an interval or any control is undecided, and one over fewer than
     `MINIMUM_NEURONS` neurons is not judged; neither is ever passed.
     """
@@ -103,16 +114,22 @@ def judge(figure: Figure) -> Headline:
         return Headline(figure, Standing.TOO_FEW, reason)
     controls = {"null": figure.null, "baseline": figure.baseline}
     known = {label: value for label, value in controls.items() if value is not None}
-    if figure.ci_low is None or not known:
-        lacking = "no interval" if figure.ci_low is None else "neither null nor baseline"
+    lower = figure.metric in _LOWER_IS_BETTER
+    near_end = figure.ci_high if lower else figure.ci_low
+    if near_end is None or not known:
+        lacking = "no interval" if near_end is None else "neither null nor baseline"
         return Headline(figure, Standing.UNDECIDED, f"{name} has {lacking}.")
-    missed = [label for label, value in known.items() if not figure.ci_low > value]
+    missed = [
+        label
+        for label, value in known.items()
+        if not (near_end < value if lower else near_end > value)
+    ]
     compared = " and ".join(f"{label} {known[label]:.2f}" for label in missed or known)
+    end, side = ("ends", "below") if lower else ("starts", "above")
+    found = f"The interval of {name} {end} at {near_end:.2f}"
     if missed:
-        reason = f"The interval of {name} starts at {figure.ci_low:.2f}, not above {compared}."
-        return Headline(figure, Standing.FAILS, reason)
-    reason = f"The interval of {name} starts at {figure.ci_low:.2f}, above {compared}."
-    return Headline(figure, Standing.CLEARS, reason)
+        return Headline(figure, Standing.FAILS, f"{found}, not {side} {compared}.")
+    return Headline(figure, Standing.CLEARS, f"{found}, {side} {compared}.")
 
 
 def judge_population(population: FacetPopulation) -> FacetVerdict | None:

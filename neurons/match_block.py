@@ -92,9 +92,14 @@ class BlockMatches:
     histogram: ZHistogram
 
 
-def match_block(ranks: SplitRanks, sets: JudgeableSets, settings: MatchingSettings) -> BlockMatches:
-    """Match both tails of the units of a block."""
-    areas = split_areas(ranks, sets)
+def match_block(
+    ranks: SplitRanks,
+    sets: JudgeableSets,
+    settings: MatchingSettings,
+    areas: SplitAreas | None = None,
+) -> BlockMatches:
+    """Match both tails of the units of a block, whose `split_areas` a caller may know already."""
+    areas = split_areas(ranks, sets) if areas is None else areas
     z = mann_whitney_z(
         areas.discover, set_sizes(sets.discover), len(ranks.discover), ranks.discover_variances
     )
@@ -124,6 +129,15 @@ def lower_bound(area: DoubleArray, n_rarer: IntArray, settings: MatchingSettings
     return area - settings.standard_errors * conservative_standard_error(area, n_rarer)
 
 
+def candidate_statistic(
+    areas: SplitAreas, sets: JudgeableSets, settings: MatchingSettings
+) -> DoubleArray:
+    """What the candidates of a tail are ordered by, of all that is not test (`n_sets, n_units`)."""
+    n_discover, n_validation = rarer_sizes(sets.discover), rarer_sizes(sets.validation)
+    pooled = _pooled_area(areas, n_discover, n_validation)
+    return lower_bound(pooled, n_discover + n_validation, settings)
+
+
 def match_tail(
     ranks: SplitRanks,
     areas: SplitAreas,
@@ -137,10 +151,7 @@ def match_tail(
     The ranks are those of the activations for either tail; areas and z are those of the tail.
     """
     n_discover, n_validation = rarer_sizes(sets.discover), rarer_sizes(sets.validation)
-    pooled = _pooled_area(areas, n_discover, n_validation)
-    ordered = best_first(
-        lower_bound(pooled, n_discover + n_validation, settings), settings.candidates
-    )
+    ordered = best_first(candidate_statistic(areas, sets, settings), settings.candidates)
     unit = np.arange(len(ordered))[:, np.newaxis]
 
     def at_candidates(values: DoubleArray) -> DoubleArray:

@@ -199,7 +199,9 @@ class _Reader:
 
         batch = padded(subject, [self._texts.pieces[position] for position in positions])
 
-        def pooled(_layer_site: LayerSite, tokens: Tensor) -> Tensor:
+        def pooled(layer_site: LayerSite, tokens: Tensor) -> Tensor:
+            if subject.directions is not None:
+                tokens = subject.directions.read(layer_site, tokens)
             return pool(tokens, batch.content_mask, self._pooling, batch.content_span)
 
         with (

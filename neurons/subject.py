@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.errors import BackendError, InputError
 from neurons.architectures import Architecture, describe
+from neurons.random_directions import RandomDirections
 from neurons.subject_files import (
     Precision,
     folder_fingerprint,
@@ -32,7 +33,9 @@ class SubjectModel:
     """A base encoder ready to be read, in evaluation mode, on its device.
 
     `maximum_tokens` counts special tokens; `fingerprint` is the sha256 of weights, configuration
-    and tokenizer files.
+    and tokenizer files, and names what was made random. `weights_seed` is set where the weights
+    were drawn anew (`neurons.random_weights`). With `directions`, `neurons.reading` reads random
+    directions of each site in place of its units.
     """
 
     name: str
@@ -44,6 +47,8 @@ class SubjectModel:
     fingerprint: str
     precision: Precision
     unsafe_weights: bool
+    weights_seed: int | None = None
+    directions: RandomDirections | None = None
 
     @classmethod
     def load(
@@ -110,8 +115,21 @@ class SubjectModel:
             self.unsafe_weights,
             self.precision,
             self.fingerprint,
+            self.weights_seed,
+            None if self.directions is None else self.directions.seed,
             loaded=self,
         )
+
+    def with_random_directions(self, seed: int) -> SubjectModel:
+        """The same model, of which random directions are read in place of units.
+
+        Raises:
+            ValueError: its directions are random already.
+        """
+        if self.directions is not None:
+            raise ValueError(f"{self.name} is read in random directions already")
+        fingerprint = f"{self.fingerprint} random_directions={seed}"
+        return replace(self, directions=RandomDirections(seed), fingerprint=fingerprint)
 
 
 @dataclass(frozen=True)
@@ -123,6 +141,8 @@ class SubjectSource:
     unsafe_weights: bool
     precision: Precision
     fingerprint: str
+    weights_seed: int | None = None
+    directions_seed: int | None = None
     loaded: SubjectModel | None = field(default=None, compare=False, repr=False)
 
     @property
@@ -139,13 +159,26 @@ class SubjectSource:
         """
         if self.loaded is not None:
             return self.loaded
-        found = SubjectModel.load(self.name, self.device, self.unsafe_weights, self.precision)
+        found = self._as_made(
+            SubjectModel.load(self.name, self.device, self.unsafe_weights, self.precision)
+        )
         if found.fingerprint != self.fingerprint:
             raise BackendError(
                 f"model {self.name} on {platform.node()} is not the one that was asked for: its "
                 f"files have fingerprint {found.fingerprint}, expected {self.fingerprint}. Put the "
                 "same files on all machines."
             )
+        return found
+
+    def _as_made(self, trained: SubjectModel) -> SubjectModel:
+        """The trained model with whatever was made random in this one."""
+        from neurons.random_weights import with_random_weights
+
+        found = trained
+        if self.weights_seed is not None:
+            found = with_random_weights(found, self.weights_seed)
+        if self.directions_seed is not None:
+            found = found.with_random_directions(self.directions_seed)
         return found
 
     def __reduce__(self) -> tuple[type[SubjectSource], tuple[object, ...]]:
@@ -155,6 +188,8 @@ class SubjectSource:
             self.unsafe_weights,
             self.precision,
             self.fingerprint,
+            self.weights_seed,
+            self.directions_seed,
         )
 
 

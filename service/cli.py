@@ -11,6 +11,7 @@ import typer
 
 from service.catalog_commands import UpdateOption, catalog_app
 from service.command_output import print_json, working
+from service.evaluate_commands import evaluate
 from service.export_commands import export
 from service.failures import ExitCode, failure_of, wants_traceback
 from service.options import (
@@ -148,29 +149,7 @@ def explain(
     show_explained(answer)
 
 
-@app.command()
-@flattened
-def evaluate(
-    run: RunArgument,
-    output: OutputOptions,
-    everything: Annotated[
-        bool, typer.Option("--all", help="Show every figure; --json always holds them all.")
-    ] = False,
-) -> None:
-    """Evaluate a finished run again.
-
-    Shows precision and recall of label recovery by facet and site.
-    """
-    from service.pipeline import evaluate_run
-
-    with working(output):
-        figures = evaluate_run(run, progress=output.progress)
-    if output.json:
-        print_json([figure.model_dump(mode="json") for figure in figures])
-        return
-    from service.terminal import show_figures
-
-    show_figures(figures, everything=everything)
+app.command()(evaluate)
 
 
 @app.command()

@@ -91,6 +91,10 @@ def explain_neuron(run: FinishedRun, address: str, n_exemplars: int = 5) -> Expl
             ExplainedTail(
                 tail=tail.tail,
                 matches=run.explanations[neuron, tail.tail].matches,
+                standings=tuple(
+                    run.standing(neuron, tail.tail, match)
+                    for match in run.explanations[neuron, tail.tail].matches
+                ),
                 reason=run.explanations[neuron, tail.tail].reason,
                 together=together[tail.tail],
                 variety=exemplar_variety(run, tail),
@@ -140,7 +144,7 @@ def explain_concept(
                 descriptor=catalog[place].text,
                 similarity=float(similarity),
                 n_neurons=len(own),
-                neurons=tuple(own[:n_neurons]),
+                neurons=tuple(_beside_words(run, each) for each in own[:n_neurons]),
                 neuron_set=neuron_set(run, int(place), own),
                 n_groups=len(groups),
                 groups=tuple(groups[:n_groups]),
@@ -176,6 +180,9 @@ def explain_text(run: FinishedRun, text: str, n_neurons: int = 10) -> ExplainedT
                 neuron=str(level.neuron),
                 tail=level.tail,
                 match=described[level.neuron, level.tail].matches[0],
+                standing=run.standing(
+                    level.neuron, level.tail, described[level.neuron, level.tail].matches[0]
+                ),
                 activation=level.activation,
                 z=level.z,
                 percentile=level.percentile,
@@ -207,6 +214,12 @@ def _tokens(read: TokenActivations, column: int) -> tuple[TokenActivation, ...]:
         TokenActivation(start=token.start, end=token.end, activation=float(activation))
         for token, activation in zip(read.tokens, read.activations[:, column], strict=True)
     )
+
+
+def _beside_words(run: FinishedRun, carrier: CarryingNeuron) -> CarryingNeuron:
+    """A carrier with its standing beside the lexical baseline."""
+    standing = run.standing(NeuronId.parse(carrier.neuron), carrier.tail, carrier.match)
+    return carrier.model_copy(update={"standing": standing})
 
 
 def _carriers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from descriptors.records import Split
+from eval.lexical import LexicalStanding
 from indexer.records import Record
 from neurons.group_records import ExplainedGroup, GroupMember
 from neurons.records import AbstentionReason, Match, Tail, TokenActivation
@@ -63,11 +64,13 @@ class ExemplarVariety(Record):
 class ExplainedTail(Record):
     """One tail of a neuron: ranked descriptors or the reason for having none, and exemplars.
 
-    `words` are counted among the strongest of the exemplars, most frequent first.
+    `words` are counted among the strongest of the exemplars, most frequent first. `standings` has
+    an entry for each match; None where there is no lexical baseline to compare it with.
     """
 
     tail: Tail
     matches: tuple[Match, ...]
+    standings: tuple[LexicalStanding | None, ...] = ()
     reason: AbstentionReason | None
     together: CarriedTogether
     variety: ExemplarVariety
@@ -96,6 +99,7 @@ class CarryingNeuron(Record):
     neuron: str
     tail: Tail
     match: Match
+    standing: LexicalStanding | None = None
 
 
 class SetMember(Record):
@@ -166,6 +170,7 @@ class FiringNeuron(Record):
     neuron: str
     tail: Tail
     match: Match
+    standing: LexicalStanding | None = None
     activation: float
     z: float
     percentile: float

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eval.lexical import LexicalLabel
 from indexer.records import Record
 from neurons.records import AbstentionReason, Match, NeuronId, Site, Tail
 
@@ -20,7 +21,10 @@ Wanted = Callable[[NeuronId], bool]
 
 
 class ExplanationRow(Record):
-    """A match of a neuron's tail, or the reason for having none; as in `explanations.parquet`."""
+    """A match of a neuron's tail, or the reason for having none; as in `explanations.parquet`.
+
+    The match's standing beside the lexical baseline is added, where it is known.
+    """
 
     neuron: str
     tail: Tail
@@ -32,6 +36,9 @@ class ExplanationRow(Record):
     ci_high: float | None = None
     q: float | None = None
     exemplar_z: float | None = None
+    lexical_excess: float | None = None
+    lexical_p: float | None = None
+    lexical_label: LexicalLabel | None = None
     reason: AbstentionReason | None = None
 
 
@@ -86,7 +93,15 @@ def explanation_rows(run: FinishedRun, wanted: Wanted) -> Iterator[ExplanationRo
             continue
         address = explanation.neuron
         for match in explanation.matches:
-            yield ExplanationRow(neuron=address, tail=tail, **match.model_dump())
+            standing = run.standing(neuron, tail, match)
+            yield ExplanationRow(
+                neuron=address,
+                tail=tail,
+                **match.model_dump(),
+                lexical_excess=None if standing is None else standing.excess,
+                lexical_p=None if standing is None else standing.p,
+                lexical_label=None if standing is None else standing.label,
+            )
         if explanation.reason is not None:
             yield ExplanationRow(neuron=address, tail=tail, reason=explanation.reason)
 

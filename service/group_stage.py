@@ -12,7 +12,7 @@ from neurons.group_records import (
     write_neuron_groups,
 )
 from service.catalog_stages import DESCRIPTORS, MEMBERSHIP
-from service.neuron_stages import NeuronStages
+from service.lexical_stage import LexicalStage
 
 if TYPE_CHECKING:
     from neurons.split_rows import Block, Watch
@@ -21,7 +21,7 @@ NEURON_GROUPS = NEURON_GROUPS_FILE
 SETTINGS = NeuronGroupSettings()
 
 
-class GroupStage(NeuronStages):
+class GroupStage(LexicalStage):
     """Adds groups of neurons to the stages of a run."""
 
     def group_neurons(self) -> None:

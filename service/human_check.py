@@ -17,7 +17,7 @@ from eval.records import Figure
 from indexer.arrays import IntArray
 from indexer.errors import InputError, RunError
 from indexer.records import Record
-from indexer.storage import atomic_path, read_json, write_json
+from indexer.storage import atomic_path, file_fingerprint, read_json, write_json
 from neurons.records import Explanation, NeuronId, Tail
 from service.csv_cells import GUARD, guarded
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from service.run_files import RunFiles
 
 FOLDER = "human"
+_EXPLANATIONS = "explanations.parquet"
 PAGE, TABLE, SHEET, KEY = "sheet.html", "sheet.csv", "sheet.json", "key.json"
 _STRONGEST = 20
 _LIKE = 0.5
@@ -52,7 +53,9 @@ def write_human_check(run: RunFiles, settings: HumanSettings, seed: int) -> Huma
             f"{run.path} has {len(subjects)} described neurons to ask about with enough sentences "
             f"and other descriptors, expected {2 * settings.items}; ask with a smaller --items"
         )
-    sheet, key = draw_sheet(subjects[: settings.items], subjects[settings.items :], seed)
+    explained = file_fingerprint(run.path / _EXPLANATIONS)
+    halves = subjects[: settings.items], subjects[settings.items :]
+    sheet, key = draw_sheet(*halves, explained, seed)
     folder = run.path / FOLDER
     write_json(folder / SHEET, sheet.model_dump(mode="json"))
     write_json(folder / KEY, key.model_dump(mode="json"))
@@ -80,6 +83,11 @@ def answered_figures(run: Path, files: Sequence[Path], seed: int) -> list[Figure
         key = HumanKey.model_validate(read_json(path))
     except ValidationError as error:
         raise RunError(f"{path} is damaged; draw the questions again with --human") from error
+    if key.explanations != file_fingerprint(run / _EXPLANATIONS):
+        raise InputError(
+            f"the explanations of {run} have changed since its questions were drawn; draw them "
+            "again with --human and ask again"
+        )
     try:
         return human_figures(key, [_answers(file) for file in files], seed)
     except ValueError as error:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from neurons.exemplars import NeuronTail
     from neurons.neurox import NeuroxSentence, NeuroxSource
     from neurons.records import NeuronExemplars
+    from neurons.subject import SubjectModel
     from service.run_directory import RunDirectory
     from service.settings import RunSettings
 
@@ -63,6 +64,15 @@ class ImportedStage(ReportStage):
             InputError: it cannot be used.
         """
         _ = self.source
+
+    @cached_property
+    def subject(self) -> SubjectModel:
+        """There is none.
+
+        Raises:
+            InputError: always.
+        """
+        raise no_model(self.settings)
 
     @cached_property
     def source(self) -> NeuroxSource:

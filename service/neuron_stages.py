@@ -1,4 +1,4 @@
-"""Stages from the catalog to the evaluation: match, show, evaluate."""
+"""Stages from the catalog to the explanations: describe, match, show."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from neurons.records import Explanation, NeuronId
 from neurons.statistics_file import STATISTICS_FILE
 from service.catalog_stages import DESCRIPTORS, MEMBERSHIP, CatalogStages
 from service.extraction_stage import ACTIVATIONS as ACTIVATIONS
-from service.index_stages import CORPUS
 
 if TYPE_CHECKING:
     from neurons.exemplars import NeuronTail
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 EXPLANATIONS = "explanations.parquet"
 EXEMPLARS = "exemplars.jsonl"
-EVALUATION = "evaluation.json"
 
 _EXEMPLARS_SHOWN = 5
 _STRONGEST_KEPT = 20
@@ -140,55 +138,6 @@ class NeuronStages(CatalogStages):
 
         rows = np.arange(len(self.corpus), dtype=np.int64)
         return find_exemplars(self.subject, self.store, self.corpus, tails, rows, limit)
-
-    def evaluate(self) -> None:
-        """`evaluation.json`."""
-        inputs = {
-            "explanations": self.outputs("match"),
-            "activations": self.outputs("extract"),
-            "catalog": self.outputs("catalog"),
-            "corpus": self.outputs("corpus"),
-            "matching": self.settings.matching.model_dump(mode="json"),
-            "seed": self.settings.seed,
-        }
-        self.run.stage("evaluate", inputs, [EVALUATION], self._evaluate)
-
-    def _evaluate(self) -> Any:
-        from descriptors.catalog import kept, read_descriptors, read_membership
-        from descriptors.corpus import read_labels
-        from eval.evaluation_file import write_evaluation
-        from eval.label_recovery import (
-            LabelRecoveryTask,
-            Population,
-            explained_rankings,
-            recover_labels,
-        )
-        from neurons.split_rows import Activations
-
-        labels = read_labels(self.run.path / CORPUS)
-        sites = np.array([neuron.site.value for neuron in self.neurons])
-        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
-        task = LabelRecoveryTask(
-            activations=Activations.of_store(self.store),
-            membership=read_membership(self.run.path / MEMBERSHIP),
-            rankings=explained_rankings(
-                self.explanations(), [descriptor.id for descriptor in catalog]
-            ),
-            populations=tuple(
-                Population(site.value, np.flatnonzero(sites == site.value))
-                for site in self.settings.extraction.sites
-                if site.value in sites
-            ),
-            labels=labels,
-            rows=self.split_rows,
-            settings=self.settings.matching,
-            seed=self.settings.seed,
-            proposers=tuple(descriptor.proposer for descriptor in catalog),
-            watch=self.watched("evaluate"),
-        )
-        figures = recover_labels(task) if len(labels) else []
-        write_evaluation(self.run.path, figures)
-        return {"figures": len(figures), "labels": len(labels), "facets": list(labels.facets)}
 
 
 def _tail_of(explanation: Explanation) -> NeuronTail:

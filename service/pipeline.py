@@ -27,6 +27,7 @@ STAGES = (
     "catalog",
     "statistics",
     "match",
+    "lexical",
     "neuron_groups",
     "exemplars",
     "evaluate",
@@ -113,22 +114,6 @@ def prepared_run(
         yield stages
 
 
-def evaluate_run(out: Path, *, progress: bool = False) -> list[Figure]:
-    """Evaluate a finished run again and rebuild its report.
-
-    Raises:
-        InputError: there is no run at `out`.
-        RunError: the run is not complete or damaged.
-    """
-    from eval.evaluation_file import read_evaluation
-
-    with _finished(out, progress) as stages:
-        stages.run.forget("evaluate", "report")
-        stages.evaluate()
-        stages.report()
-    return read_evaluation(out)
-
-
 def report_run(out: Path) -> Path:
     """Rebuild the report of a finished run; returns its path.
 
@@ -136,7 +121,7 @@ def report_run(out: Path) -> Path:
         InputError: there is no run at `out`.
         RunError: the run is not complete or damaged.
     """
-    with _finished(out, progress=False) as stages:
+    with finished_stages(out) as stages:
         stages.run.forget("report")
         stages.report()
     return out / REPORT
@@ -160,6 +145,7 @@ def _actions(stages: ReportStage, needs_neurons: bool) -> tuple[Callable[[], Non
         stages.build_catalog,
         stages.describe_neurons,
         stages.match,
+        lambda: stages.measure_lexical(stages.settings.lexical),
         stages.group_neurons,
         stages.show,
         stages.evaluate,
@@ -181,8 +167,13 @@ def _writing(out: Path) -> Iterator[RunDirectory]:
 
 
 @contextmanager
-def _finished(out: Path, progress: bool) -> Iterator[ReportStage]:
-    """A finished run, open for its last stages to be done again."""
+def finished_stages(out: Path, *, progress: bool = False) -> Iterator[ReportStage]:
+    """A finished run, open for its last stages to be done again; locked meanwhile.
+
+    Raises:
+        InputError: there is no run at `out`.
+        RunError: the run is not complete, damaged or of another version.
+    """
     RunDirectory.open(out)
     with _writing(out) as run:
         try:

@@ -9,19 +9,21 @@ from typing import TYPE_CHECKING, Any
 from descriptors.sample import SAMPLE
 from indexer.bundled import BUNDLED
 from service.catalog_stages import DESCRIPTORS, MEMBERSHIP
-from service.group_stage import GroupStage
+from service.evaluation_stage import EvaluationStage
 from service.index_stages import CORPUS
+from service.lexical_stage import LEXICAL
 from service.neuron_stages import EXEMPLARS
 from service.stages import installed_versions
 
 if TYPE_CHECKING:
+    from eval.null_distributions import NullDistributions
     from eval.report_content import RunSummary as ReportedRun
     from eval.report_selection import ReportInputs
 
 REPORT = "report.html"
 
 
-class ReportStage(GroupStage):
+class ReportStage(EvaluationStage):
     """Adds the report to the stages of a run."""
 
     def report(self) -> None:
@@ -33,6 +35,7 @@ class ReportStage(GroupStage):
             "explanations": self.outputs("match"),
             "exemplars": self.outputs("exemplars"),
             "evaluation": self.outputs("evaluate"),
+            "lexical": self.outputs("lexical"),
             "catalog": self.outputs("catalog"),
             "corpus": self.outputs("corpus"),
             "settings": self.settings.model_dump(mode="json"),
@@ -50,6 +53,7 @@ class ReportStage(GroupStage):
         from descriptors.catalog import kept, read_descriptors, read_membership
         from descriptors.corpus import CorpusTexts
         from eval.evaluation_file import read_evaluation
+        from eval.lexical import LexicalBaseline
         from eval.report_selection import ReportInputs
         from neurons.exemplars import read_exemplars
 
@@ -64,7 +68,16 @@ class ReportStage(GroupStage):
             explanations=self.explanations(),
             exemplars=read_exemplars(self.run.path / EXEMPLARS),
             figures=read_evaluation(self.run.path),
+            nulls=self._nulls(),
+            lexical=LexicalBaseline.read(self.run.path / LEXICAL),
         )
+
+    def _nulls(self) -> NullDistributions | None:
+        """What the nulls of the controls gave, if they are part of the evaluation."""
+        from eval.null_distributions import DISTRIBUTIONS_FILE, read_distributions
+
+        path = self.run.path / DISTRIBUTIONS_FILE
+        return read_distributions(self.run.path) if path.is_file() else None
 
     def _reported_run(self) -> ReportedRun:
         from descriptors.corpus import read_labels

@@ -129,6 +129,14 @@ class RunDirectory:
         """Have stages done again although their inputs and files are unchanged."""
         self._forgotten.update(names)
 
+    def withdraw(self, name: str) -> None:
+        """Remove what a stage has left, and its record."""
+        self._check_writable()
+        record = self._record(name)
+        if record is not None:
+            self._withdraw_manifest()
+            self._discard(name, set(record.outputs))
+
     def stage(
         self,
         name: str,

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import RunError
-from neurons.records import Explanation, NeuronId, Tail
+from neurons.records import Explanation, Match, NeuronId, Tail
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
     from descriptors.corpus import Corpus, Labels
     from descriptors.records import Descriptor
+    from eval.lexical import LexicalBaseline, LexicalStanding
     from eval.metrics import Ranking
     from indexer.arrays import FloatArray
     from indexer.encoder import SentenceEncoder
@@ -166,6 +167,22 @@ class RunFiles(ABC):
 
         identifiers = [descriptor.id for descriptor in self.catalog]
         return explained_rankings(list(self.explanations.values()), identifiers)
+
+    @cached_property
+    def lexical(self) -> LexicalBaseline | None:
+        """What models of random weights get, to compare matches with; None in older runs.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        from eval.lexical import LEXICAL_FILE, LexicalBaseline
+
+        path = self.path / LEXICAL_FILE
+        return LexicalBaseline.read(path) if path.exists() else None
+
+    def standing(self, neuron: NeuronId, tail: Tail, match: Match) -> LexicalStanding | None:
+        """A match beside the lexical baseline, None where there is nothing to compare with."""
+        return None if self.lexical is None else self.lexical.standing(neuron, tail, match.auroc)
 
     @cached_property
     def embeddings(self) -> FloatArray:

@@ -12,6 +12,8 @@ from descriptors.curation import CurationSettings
 from descriptors.generation_settings import GenerationSettings
 from descriptors.grouping_settings import GroupingSettings
 from descriptors.membership import MembershipSettings
+from eval.evaluation_settings import EvaluationSettings
+from eval.lexical import LexicalSettings
 from indexer.records import Record
 from neurons.matching import MatchingSettings
 from neurons.reading import ExtractionSettings
@@ -39,6 +41,8 @@ class RunSettings(Record):
     membership: MembershipSettings = MembershipSettings()
     extraction: ExtractionSettings = ExtractionSettings()
     matching: MatchingSettings = MatchingSettings()
+    lexical: LexicalSettings = LexicalSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
 
     @field_validator("proposers", "group_sources")
     @classmethod

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from descriptors.records import Descriptor
     from eval.records import Figure
     from service.doctor import Diagnosis
+    from service.human_check import HumanFiles
     from service.overview import RunOverview, TailCounts
     from service.pipeline import RunSummary
     from service.plan import Plan
@@ -84,21 +85,43 @@ def show_run(summary: RunSummary) -> None:
 
 
 def show_figures(figures: Sequence[Figure], *, everything: bool = False) -> None:
-    """Show evaluation figures as tables: label recovery by facet and site, or `everything`."""
+    """Show what leads in each protocol, or `everything`."""
+    from eval.protocol_table import protocol_tables
     from eval.table import COMPACT_LEGEND, compact_tables, full_tables, terminal_tables
 
     console = new_console()
     if not figures:
-        console.print("no evaluation figures: the corpus has no labels")
+        console.print("no evaluation figures: no protocol was asked for")
         return
-    console.print(Text("evaluation: do descriptors name the labels that neurons carry?", "bold"))
-    console.print()
-    tables = full_tables(figures) if everything else compact_tables(figures)
-    for table in terminal_tables(tables):
+    if everything:
+        _print_tables(console, terminal_tables(full_tables(figures)))
+        return
+    recovered = compact_tables(figures)
+    if recovered:
+        heading = "evaluation: do descriptors name the labels that neurons carry?"
+        console.print(Text(heading, "bold"))
+        console.print()
+        _print_tables(console, terminal_tables(recovered))
+        console.print(Text(COMPACT_LEGEND, style="dim"))
+        console.print()
+    _print_tables(console, terminal_tables(protocol_tables(figures)))
+
+
+def _print_tables(console: Console, tables: Sequence[Group]) -> None:
+    for table in tables:
         console.print(table)
         console.print()
-    if not everything:
-        console.print(Text(COMPACT_LEGEND, style="dim"))
+
+
+def show_questions(run: Path, files: HumanFiles) -> None:
+    """Show where the questions for people are, and what to do with their answers."""
+    console = new_console()
+    console.print(
+        f"{files.questions} questions; the key stays with you: {files.key}", soft_wrap=True
+    )
+    console.print(f"as a page to open in a browser: {files.page}", soft_wrap=True)
+    console.print(f"as a table to fill in: {files.table}", soft_wrap=True)
+    console.print(f"then: neuroscribe evaluate {run} --answers FILE", soft_wrap=True)
 
 
 def show_catalog(out: Path, descriptors: Sequence[Descriptor]) -> None:

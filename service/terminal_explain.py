@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from rich.console import Group
 from rich.text import Text
 
 from eval.highlighting import Scale, highlight
+from eval.lexical import LexicalStanding
 from neurons.records import Tail, TokenActivation
 from neurons.statistics_records import QUANTILES, NeuronStatistics
 from neurons.token_exemplars import TopWord
@@ -34,6 +36,10 @@ _BACKGROUND = {Tail.POSITIVE: (255, 140, 0), Tail.NEGATIVE: (60, 140, 255)}
 """Colour of full strength; orange and blue stay apart for colour-blind eyes."""
 
 _RANKED = "ranked without test; AUROC with its 95% interval on test"
+_BEYOND_WORDS = (
+    "beyond words: AUROC above what 19 of 20 units reach in the same model with random weights; "
+    "a match below that is called lexical, for the words of the text explain it."
+)
 
 
 def show_explained(answer: ExplainedNeuron | ExplainedConcept | ExplainedText) -> None:
@@ -130,6 +136,7 @@ def _show_neuron(answer: ExplainedNeuron) -> None:
         console.print(Text(GROUP_NOTE, style="dim"))
     if any(tail.matches for tail in answer.tails):
         console.print(Text(f"{_RANKED}; z of the descriptor among the exemplars.", style="dim"))
+        console.print(Text(_BEYOND_WORDS, style="dim"))
 
 
 def statistics_line(found: NeuronStatistics) -> str:
@@ -207,11 +214,17 @@ def _matches(neuron: str, tail: ExplainedTail) -> Group | Text:
             f"[{match.ci_low:.3f}, {match.ci_high:.3f}]",
             f"{match.q:.2g}",
             f"{match.exemplar_z:.1f}",
+            standing_words(standing),
         )
-        for match in tail.matches
+        for match, standing in zip_longest(tail.matches, tail.standings)
     ]
-    header = ("rank", "descriptor", "AUROC", "95% interval", "q", "exemplar z")
+    header = ("rank", "descriptor", "AUROC", "95% interval", "q", "exemplar z", "beyond words")
     return table_of(title, header, rows, right=(4, 5))
+
+
+def standing_words(standing: LexicalStanding | None) -> str:
+    """How far a match lies above what words alone give, and what that makes it."""
+    return "not known" if standing is None else f"{standing.excess:+.3f} {standing.label}"
 
 
 def _show_concept(answer: ExplainedConcept) -> None:
@@ -235,6 +248,8 @@ def _show_concept(answer: ExplainedConcept) -> None:
     if any(near.groups for near in answer.descriptors):
         console.print(Text(GROUP_NOTE, style="dim"))
     console.print(Text(f"Similarity is the cosine of the embeddings; {_RANKED}.", style="dim"))
+    if any(near.neurons for near in answer.descriptors):
+        console.print(Text(_BEYOND_WORDS, style="dim"))
 
 
 def _carriers(near: NearDescriptor) -> Group:
@@ -245,12 +260,13 @@ def _carriers(near: NearDescriptor) -> Group:
             str(carrier.match.rank),
             f"{carrier.match.auroc:.3f}",
             f"[{carrier.match.ci_low:.3f}, {carrier.match.ci_high:.3f}]",
+            standing_words(carrier.standing),
         )
         for carrier in shown
     ]
     count = f"{len(shown)} of {near.n_neurons:,}" if len(shown) < near.n_neurons else "all"
     title = f"{near.descriptor}: {count} neuron tails that carry it"
-    return table_of(title, ("neuron", "rank", "AUROC", "95% interval"), rows)
+    return table_of(title, ("neuron", "rank", "AUROC", "95% interval", "beyond words"), rows)
 
 
 def _show_text(answer: ExplainedText) -> None:

@@ -2,12 +2,21 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy.sparse import csr_matrix
 
 from descriptors.records import Descriptor
+from eval.lexical import LexicalBaseline, LexicalControl, LexicalRecord, LexicalSample
+from eval.null_distributions import (
+    OBSERVED,
+    Calibration,
+    NullDistributions,
+    StatisticHistogram,
+    statistic_counts,
+)
 from eval.records import Figure
 from eval.report_content import NamedCount, NamedText, RunSummary, StageTime
 from eval.report_selection import ReportInputs
@@ -242,6 +251,125 @@ def _demo_inputs(
         exemplars=exemplars,
         figures=figures,
     )
+
+
+def protocol_figure(
+    protocol: str, variant: str, metric: str, value: float, k: int | None = None, **changed: Any
+) -> Figure:
+    """A figure of any protocol with an interval of 0.03 each way, null 0.05 and baseline 0.1."""
+    values: dict[str, Any] = {
+        "protocol": protocol,
+        "variant": variant,
+        "metric": metric,
+        "k": k,
+        "split": "test",
+        "value": value,
+        "ci_low": value - 0.03,
+        "ci_high": value + 0.03,
+        "null": 0.05,
+        "baseline": 0.1,
+        "n": 300,
+    }
+    return Figure(**(values | changed))
+
+
+def _protocol_figures() -> list[Figure]:
+    """Figures of every protocol, all above their controls but for two protocols and a null."""
+    place = "tail=+ site=ffn"
+    figure = protocol_figure
+    return [
+        *label_recovery(0.72),
+        *(
+            figure(
+                "label_recovery", f"tau=0.9 risk_coverage coverage={coverage} {place}", "P",
+                0.9 - 0.2 * coverage, 1, facet="theme", null=0.7,
+            )
+            for coverage in (0.1, 0.5, 1.0)
+        ),
+        *(
+            figure("label_recovery", f"{words} layer={layer}", metric, value, k, facet="theme")
+            for layer, value in enumerate((0.3, 0.5))
+            for words, metric, k in (
+                (f"every_neuron {place}", "described", None),
+                (f"tau=0.9 {place}", "P", 2),
+            )
+        ),
+        figure("label_recovery", "concept site=ffn", "Spearman", 0.4, facet="theme", n=40),
+        *(
+            figure("planted", f"gold={gold} strength={strength}", "P", 0.3 * strength + shift, 2)
+            for gold, shift in (("descriptors", 0.3), ("labels", 0.1))
+            for strength in (0.5, 1.5, 2.0)
+        ),
+        Figure.refused("planted_model", "the run has imported its activations; run on a model"),
+        figure("observational", place, "F1", 0.4),
+        figure("observational", place, "precision", 0.02),
+        figure("detection", f"embedding {place}", "balanced_accuracy", 0.7, null=0.5),
+        Figure.refused("fuzzing", "found 12 neurons with marked words, expected 20", n=12),
+        figure("simulation", f"embedding {place}", "Pearson", 0.11),
+        figure("cosy", place, "AUROC", 0.84, baseline=0.6),
+        figure("cosy", f"best several {place}", "AUROC", 0.9, 5, baseline=0.89),
+        figure("cosy", place, "MAD", 1.4),
+        figure("stability", f"halves {place}", "Jaccard", 0.45, 5, n=12),
+        figure("polysemanticity", place, "descriptor_cosine", 0.01, 5),
+        figure("causal", "ablate tail=+", "excess", 0.4, n=60),
+        figure("causal", "ablate tail=+", "shift", -0.4, n=60),
+        figure("human", "descriptions", "accuracy", 0.6, null=0.25, baseline=None, n=40),
+        figure("controls", "shuffled_sentences", "described", 0.021, null=None),
+        figure("controls", "random_descriptors", "described", 0.093, null=None),
+        figure("controls", "random_weights", "learned", 0.64, n=7000),
+        figure("controls", "random_weights", "described", 0.05),
+        figure("controls", f"random_weights layer=0 {place}", "learned", 0.33),
+        figure("homegrown", "weird_word x=3", "odd_metric", 0.4, null=None, baseline=None),
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def protocol_figures() -> list[Figure]:
+    """Figures of every protocol; see `_protocol_figures`."""
+    return _protocol_figures()
+
+
+@pytest.fixture(scope="session")
+def nulls() -> NullDistributions:
+    """What a run keeps of its nulls, of one site."""
+    random = np.random.default_rng(5)
+    centres = {OBSERVED: 0.86, "shuffled_sentences": 0.56, "random_descriptors": 0.58}
+    return NullDistributions(
+        histograms=tuple(
+            StatisticHistogram(
+                control=control,
+                site=Site.FFN,
+                tail=tail,
+                counts=statistic_counts(random.normal(centre, 0.03, 600)),
+            )
+            for control, centre in centres.items()
+            for tail in Tail
+        ),
+        calibrations=tuple(
+            Calibration(control=control, levels=(0.01, 0.05), shares=shares)
+            for control, shares in (
+                (OBSERVED, (0.02, 0.04)),
+                ("shuffled_sentences", (0.0, 0.0)),
+                ("random_descriptors", (0.0, 0.0003)),
+            )
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def lexical() -> LexicalBaseline:
+    """Random weights of AUROC 0.7 to 0.87 in every layer but 1, which is not known."""
+    aurocs = tuple(np.linspace(0.7, 0.87, 40).tolist())
+    samples = (
+        LexicalSample(
+            control=LexicalControl.RANDOM_WEIGHTS, seed=0, layer=layer, site=site, tail=tail,
+            best=aurocs, first_match=aurocs,
+        )
+        for layer in (0, 2, 3, 4, 5)
+        for site in (Site.FFN, Site.HIDDEN)
+        for tail in Tail
+    )  # fmt: skip
+    return LexicalBaseline(LexicalRecord(samples=tuple(samples)))
 
 
 @pytest.fixture(scope="session")

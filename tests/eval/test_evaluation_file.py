@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.evaluation_file import read_evaluation, replace_protocol, write_evaluation
+from eval.evaluation_file import read_evaluation, write_evaluation
 from eval.records import Figure
 from indexer.errors import RunError
 
@@ -70,13 +70,3 @@ def test_a_number_that_is_not_finite_is_refused_and_the_old_file_stays(tmp_path:
     with pytest.raises(ValueError, match="not finite"):
         write_evaluation(tmp_path, [_figure("x", math.nan)])
     assert read_evaluation(tmp_path) == [_figure("x")]
-
-
-def test_replacing_a_protocol_leaves_the_others() -> None:
-    existing = [_figure("stability"), _figure("label_recovery", 0.1), _figure("controls")]
-    new = [_figure("label_recovery", 0.9), _figure("label_recovery", 0.8, metric="R")]
-    merged = replace_protocol(existing, new)
-    assert merged == [_figure("controls"), *new, _figure("stability")]
-    assert replace_protocol(merged, [_figure("controls")]) == merged
-    assert replace_protocol([], new) == new
-    assert replace_protocol(merged, []) == merged

@@ -2,7 +2,14 @@ from typing import Any
 
 import pytest
 
-from eval.facets import Cutoff, SharedNote, facet_populations, leading_populations, shared_notes
+from eval.facets import (
+    Cutoff,
+    SharedNote,
+    facet_populations,
+    layer_populations,
+    leading_populations,
+    shared_notes,
+)
 from eval.records import Figure
 from neurons.records import Tail
 
@@ -50,6 +57,53 @@ def test_figures_of_a_cutoff_lie_side_by_side() -> None:
         beside = (compared.random_descriptors, compared.upper_bound, compared.contained)
         assert [each.value for each in beside if each is not None] == [0.1, 0.8, 0.6]
         assert {each.metric for each in (compared.figure, *beside) if each is not None} == {metric}
+
+
+def test_further_readings_lie_beside_a_cutoff() -> None:
+    figures = [
+        *pair("tau=0.8"),
+        *pair("tau=0.8 named", value=0.3),
+        figure("Success", "tau=0.8", value=0.7),
+        figure("nDCG", "tau=0.8", value=0.65),
+        figure("MAP", "tau=0.8", k=None, value=0.4),
+    ]
+    ((cutoff,),) = (each.cutoffs for each in facet_populations(figures))
+    assert (cutoff.precision.named, cutoff.recall.named) == (figures[2], figures[3])
+    assert (cutoff.success, cutoff.ndcg) == (figures[4], figures[5])
+
+
+def test_single_layers_and_other_readings_never_mix_with_the_totals() -> None:
+    total = [judged(4), *pair("tau=0.8", value=0.5)]
+    layers = [
+        each
+        for layer in (0, 3)
+        for each in pair("tau=0.8", place=f"tail=+ site=ffn layer={layer}", value=0.1 * layer)
+    ]
+    others = [
+        figure("P", "concept", "site=ffn", k=50),
+        figure("labels_with_a_descriptor", "concept", "", k=None),
+        figure("named_descriptors", "every_label", "", k=None, value=0.9),
+        figure("P", "tau=0.8 risk_coverage coverage=0.1"),
+        figure("P", "tau=0.8 risk_coverage every_neuron coverage=0.1"),
+        figure("AURC", "tau=0.8 risk_coverage", k=None),
+    ]
+    assert facet_populations([*others, *layers, *total]) == facet_populations(total)
+    (population,) = leading_populations([*total, *others, *layers])
+    assert (population.layer, population.labels) == (None, total[0])
+    found = layer_populations([*total, *others, *layers])
+    assert [(each.site, each.tail, each.layer) for each in found] == [
+        ("ffn", Tail.POSITIVE, 0),
+        ("ffn", Tail.POSITIVE, 3),
+    ]
+    assert [each.cutoffs[0].precision.figure.value for each in found] == pytest.approx([0.0, 0.3])
+    assert found[0].labels == total[0]
+
+
+def test_other_readings_alone_are_no_population() -> None:
+    alone = [judged(0), figure("P", "concept", "site=ffn", k=50)]
+    (population,) = facet_populations(alone)
+    assert (population.site, population.cutoffs) == ("", ())
+    assert population.note.startswith("None of its 5 labels")
 
 
 def test_populations_are_told_apart_by_facet_site_and_tail() -> None:

@@ -25,7 +25,7 @@ def key(task: HumanTask = HumanTask.DESCRIPTION) -> HumanKey:
         )
         for number, right in enumerate(RIGHT)
     )
-    return HumanKey(sheet="s", entries=entries)
+    return HumanKey(sheet="s", explanations="e", entries=entries)
 
 
 def rater(name: str, options: list[int | None]) -> RaterAnswers:

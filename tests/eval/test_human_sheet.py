@@ -23,7 +23,7 @@ def subjects(first: int, n_subjects: int) -> list[Subject]:
 
 
 def drawn(seed: int = 0) -> tuple[HumanSheet, HumanKey]:
-    return draw_sheet(subjects(0, 12), subjects(12, 12), seed)
+    return draw_sheet(subjects(0, 12), subjects(12, 12), "e", seed)
 
 
 def test_the_key_points_at_the_truth() -> None:
@@ -73,7 +73,7 @@ def test_the_page_escapes_and_holds_no_answer() -> None:
         distractors=("a", "b", "c"),
         intruder="x",
     )
-    sheet, _ = draw_sheet([hostile], [], 0)
+    sheet, _ = draw_sheet([hostile], [], "e", 0)
     page = render_sheet(sheet)
     assert "<script>alert" not in page
     assert "<img" not in page

@@ -14,6 +14,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from descriptors.corpus import Labels
 from eval.label_recovery import (
+    LabelRecoverySettings,
     LabelRecoveryTask,
     Population,
     explained_rankings,
@@ -24,6 +25,7 @@ from eval.label_recovery import (
 )
 from eval.metrics import Ranking
 from eval.records import Figure
+from eval.variants import Variant
 from indexer.arrays import DoubleArray
 from neurons.explanation_file import read_explanations, write_explanations
 from neurons.matching import Matches, MatchingSettings, match
@@ -411,3 +413,151 @@ def test_judged_labels_have_what_the_matcher_asks_for_in_every_split(
         for label in members
     ]
     assert found.tolist() == expected
+
+
+EMOTIONS = 5
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 2**16))
+def test_a_sentence_counts_for_each_of_its_labels(seed: int) -> None:
+    """Sentences carry none to five labels of one facet, as sets of emotions do."""
+    generator = np.random.default_rng(seed)
+    felt = generator.random((EMOTIONS, N_SENTENCES)) < 0.3
+    assert (felt.sum(axis=0) > 1).any()
+    activations = generator.normal(size=(N_SENTENCES, N_NEURONS))
+    for neuron in range(N_NEURONS):
+        for emotion in generator.permutation(EMOTIONS)[: generator.integers(1, 4)]:
+            activations[:, neuron] += generator.uniform(1.0, 3.0) * felt[emotion]
+    flips = generator.random((10, N_SENTENCES)) < generator.uniform(0.0, 0.2, (10, 1))
+    members = felt[generator.integers(0, EMOTIONS, 10)] ^ flips
+    told = ranking({neuron: generator.permutation(10)[:5].tolist() for neuron in range(7)})
+    given_task = replace(
+        task(activations, indicator(list(members))),
+        labels=Labels(tuple(f"emotion:{n}" for n in range(EMOTIONS)), indicator(list(felt))),
+        rankings=(told, told),
+        populations=(Population("all", np.arange(N_NEURONS)),),
+    )
+    figures = recover_labels(given_task)
+    own = rows()
+    scores = np.array(
+        [[f1_score(e[own.validation], m[own.validation]) for e in felt] for m in members]
+    )
+    meant = [{int(row.argmax())} if row.max() >= 0.5 else set() for row in scores]
+    area = np.array(
+        [[roc_auc_score(e[own.test], column) for column in activations[own.test].T] for e in felt]
+    )
+    assert ((area >= 0.8).sum(axis=0) > 1).any()
+    for k in (1, 2):
+        expected = np.array(oracle(area, meant, told, k, 0.8)).reshape(-1, 2)
+        for place, metric in enumerate(("P", "R")):
+            found = only(figures, "tau=0.8 tail=+ site=all", metric, k, "emotion")
+            assert found.n == len(expected)
+            mean = expected[:, place].mean() if len(expected) else None
+            assert found.value == pytest.approx(mean)
+
+
+def test_further_measures_of_the_headline(perfect: list[Figure]) -> None:
+    """Gold {0}, {1}, {0, 5}, all found: of the last one label at rank 1, both among all ranks."""
+    where = "tau=0.9 tail=+ site=ffn"
+    assert only(perfect, where, "Success", 1, "topic").value == 1.0
+    assert only(perfect, where, "nDCG", 1, "topic").value == 1.0
+    assert only(perfect, where, "nDCG", 2, "topic").value == 1.0
+    found = only(perfect, where, "MAP", None, "topic")
+    assert (found.value, found.null, found.n) == (1.0, 0.0, 3)
+
+
+def test_layers_are_told_apart_and_add_up() -> None:
+    whole = replace(
+        task(planted_activations(), topics()), layers=np.array([0, 0, 1, 1, 0, 0, 1, 1])
+    )
+    figures = recover_labels(whole)
+    assert [each for each in figures if "layer=" not in each.variant] == recover_labels(
+        replace(whole, layers=None)
+    )
+    # Gold of the FFN neurons: {0} and {1} in layer 0, {0, 5} and nothing in layer 1.
+    for layer, k, precision, recall, n in (
+        (0, 1, 1.0, 1.0, 2),
+        (1, 1, 1.0, 0.5, 1),
+        (1, 2, 1.0, 1.0, 1),
+    ):
+        where = f"tail=+ site=ffn layer={layer}"
+        for reading in ("", "upper_bound "):
+            found = only(figures, f"tau=0.9 {reading}{where}", "P", k, "topic")
+            assert (found.value, found.n) == (precision, n)
+            found = only(figures, f"tau=0.9 {reading}{where}", "R", k, "topic")
+            assert (found.value, found.n) == (recall, n)
+    shares = [
+        only(figures, f"every_neuron tail=+ site=ffn layer={layer}", "described", None, "topic")
+        for layer in (0, 1)
+    ]
+    assert [each.value for each in shares] == [1.0, 0.5]
+    # No neuron of layer 0 has two labels.
+    of_layer_0 = [each for each in figures if "tail=+ site=ffn layer=0" in each.variant]
+    assert {each.k for each in of_layer_0 if each.facet == "topic"} == {None, 1}
+    assert all(each.n for each in figures if "layer=" in each.variant)
+
+
+def test_labels_with_too_few_test_sentences_are_not_judged() -> None:
+    """Each topic has 20 test sentences."""
+    whole = task(planted_activations(), topics())
+    strict = recover_labels(whole, LabelRecoverySettings(minimum_positives=21))
+    assert only(strict, "every_label", "judged_labels", None, "topic").value == 0.0
+    assert only(strict, "every_label", "judged_labels", None, "tone").value == 2.0
+    assert not any("tau" in each.variant for each in strict if each.facet == "topic")
+    default = only(recover_labels(whole), "every_label", "judged_labels", None, "topic")
+    assert (default.value, default.n) == (8.0, 9)
+
+
+def test_thresholds_and_cutoffs_are_settings() -> None:
+    told = recover_labels(
+        task(planted_activations(), topics()), LabelRecoverySettings(ks=(3,), taus=(0.7,))
+    )
+    cut = {(v.tau, each.k) for each in told if (v := Variant.parse(each.variant)).tau is not None}
+    assert cut == {(0.7, 3), (0.7, None)}
+    default = recover_labels(task(planted_activations(), topics()))
+    assert {Variant.parse(each.variant).tau for each in default} == {None, 0.8, 0.9, 0.95}
+
+
+def test_a_hit_that_does_not_say_its_label_is_not_named() -> None:
+    """Topic 0 is said by its descriptor, topic 1 is not: it is as far as unrelated pairs are."""
+    whole = task(planted_activations(), topics())
+    cosines = np.random.default_rng(4).uniform(0.0, 0.5, size=(8, 11))
+    # Columns are sorted by name: two tones, eight topics, and a rare one that is not judged.
+    cosines[0, 2], cosines[1, 3], cosines[2:, -1] = 0.9, 0.1, 1.0
+    for topic in range(2, 8):
+        cosines[topic, 2 + topic] = 0.6
+    figures = recover_labels(replace(whole, cosines=cosines))
+    where = "tail=+ site=ffn"
+    found = only(figures, f"tau=0.9 named {where}", "P", 1, "topic")
+    headline = only(figures, f"tau=0.9 {where}", "P", 1, "topic")
+    assert (headline.value, found.value, found.n) == (1.0, pytest.approx(2 / 3), 3)
+    assert (found.null, found.baseline) == (0.0, pytest.approx(2 / 3))
+    said = only(figures, "every_label", "named_descriptors", None, "topic")
+    assert (said.value, said.n, said.split) == (7 / 8, 8, "validation")
+    assert said.null is not None
+    assert 0.0 < said.null <= 0.05
+    # Two tones with eight descriptors make sixteen pairs, too few to know what is far.
+    refused = only(figures, "every_label", "named_descriptors", None, "tone")
+    assert refused.value is None
+    assert refused.reason.startswith("fewer than 20 pairs")
+    assert not any("named" in each.variant for each in figures if each.facet == "tone")
+
+
+def test_risk_and_coverage_need_confidences() -> None:
+    whole = task(planted_activations(), topics())
+    assert not any("risk_coverage" in each.variant for each in recover_labels(whole))
+    sure = np.arange(N_NEURONS)
+    figures = recover_labels(replace(whole, confidences=(sure, sure)))
+    found = only(figures, "tau=0.9 risk_coverage tail=+ site=ffn", "AURC", None, "topic")
+    assert (found.value, found.n) == (None, 3)
+    assert found.reason.startswith("found 3 described neurons")
+    areas = [each for each in figures if each.metric == "AURC"]
+    assert {Variant.parse(each.variant).tau for each in areas} == {0.8, 0.9}
+
+
+def test_more_test_sentences_can_be_asked_for() -> None:
+    asked = judged_labels(labels(), rows(), SETTINGS, 20)
+    np.testing.assert_array_equal(asked, [True] * 10 + [False])
+    none = judged_labels(labels(), rows(), SETTINGS, 21)
+    np.testing.assert_array_equal(none, [True] * 2 + [False] * 9)

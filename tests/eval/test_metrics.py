@@ -1,10 +1,20 @@
+import ir_measures
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import precision_score, recall_score
 
-from eval.metrics import Ranking, distinct_hits, precision_at_k, recall_at_k, recall_ceiling
+from eval.metrics import (
+    Ranking,
+    average_precision,
+    distinct_hits,
+    ndcg_at_k,
+    precision_at_k,
+    recall_at_k,
+    recall_ceiling,
+    success_at_k,
+)
 
 
 def _means(labels: list[int | None], n_labels: int) -> np.ndarray:
@@ -158,3 +168,101 @@ def test_bad_arguments() -> None:
         recall_at_k(np.array([2]), np.array([1]))
     with pytest.raises(ValueError, match="have shape"):
         recall_at_k(np.array([1]), np.array([1, 2]))
+
+
+def _ranked(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Hits of some neurons, never more than their gold labels, and the numbers of those."""
+    generator = np.random.default_rng(seed)
+    n_gold = generator.integers(1, 6, size=30)
+    hits = generator.random((30, 5)) < generator.random()
+    hits &= np.cumsum(hits, axis=1) <= n_gold[:, None]
+    return hits, n_gold
+
+
+def test_ranked_metrics_by_hand() -> None:
+    # Hits at ranks 1 and 3 of 4 gold labels, at rank 2 of one, and none.
+    hits = np.array([[1, 0, 1], [0, 1, 0], [0, 0, 0]], dtype=np.bool_)
+    n_gold = np.array([4, 1, 2])
+    assert success_at_k(hits, 1).tolist() == [1.0, 0.0, 0.0]
+    assert success_at_k(hits, 9).tolist() == [1.0, 1.0, 0.0]
+    second, third = 1 / np.log2(3), 1 / 2
+    assert ndcg_at_k(hits, n_gold, 2).tolist() == pytest.approx([1 / (1 + second), second, 0.0])
+    assert ndcg_at_k(hits, n_gold, 3).tolist() == pytest.approx(
+        [(1 + third) / (1 + second + third), second, 0.0]
+    )
+    # With five ranks there is room for all four labels, of which two were found.
+    fourth = 1 / np.log2(5)
+    assert ndcg_at_k(hits, n_gold, 5)[0] == pytest.approx(
+        (1 + third) / (1 + second + third + fourth)
+    )
+    assert average_precision(hits, n_gold).tolist() == pytest.approx([(1 + 2 / 3) / 4, 0.5, 0.0])
+    assert average_precision(hits, n_gold, 2).tolist() == pytest.approx([1 / 4, 0.5, 0.0])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 7))
+@settings(deadline=None)
+def test_ranked_metrics_agree_with_pytrec_eval(seed: int, k: int) -> None:
+    """A hit is a document of its own; gold labels that were not found are never retrieved."""
+    hits, n_gold = _ranked(seed)
+    judged, run = [], []
+    for neuron, row in enumerate(hits):
+        query = str(neuron)
+        places = [f"label{rank}" if hit else f"other{rank}" for rank, hit in enumerate(row)]
+        found = [place for place in places if place.startswith("label")]
+        missed = [f"missed{label}" for label in range(n_gold[neuron] - len(found))]
+        judged += [ir_measures.Qrel(query, label, 1) for label in (*found, *missed)]
+        run += [ir_measures.ScoredDoc(query, place, -rank) for rank, place in enumerate(places)]
+    oracle = {
+        ir_measures.P @ k: precision_at_k(hits[:, :k].sum(axis=1), k),
+        ir_measures.R @ k: recall_at_k(hits[:, :k].sum(axis=1), n_gold),
+        ir_measures.Success @ k: success_at_k(hits, k),
+        ir_measures.nDCG @ k: ndcg_at_k(hits, n_gold, k),
+        ir_measures.AP @ k: average_precision(hits, n_gold, k),
+        ir_measures.AP: average_precision(hits, n_gold),
+    }
+    found_values = {
+        (each.measure, int(each.query_id)): each.value
+        for each in ir_measures.pytrec_eval.iter_calc(list(oracle), judged, run)
+    }
+    for measure, ours in oracle.items():
+        theirs = [found_values[measure, neuron] for neuron in range(len(hits))]
+        assert ours.tolist() == pytest.approx(theirs), measure
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 7))
+def test_ranked_metrics_are_bounded_and_ordered(seed: int, k: int) -> None:
+    hits, n_gold = _ranked(seed)
+    ceiling = recall_ceiling(n_gold, k)
+    ndcg, precise = ndcg_at_k(hits, n_gold, k), average_precision(hits, n_gold, k)
+    success = success_at_k(hits, k)
+    assert ((ndcg >= 0) & (ndcg <= success)).all()
+    assert ((precise >= 0) & (precise <= np.minimum(ceiling, success))).all()
+    assert (success >= precision_at_k(hits[:, :k].sum(axis=1), k)).all()
+    assert ((success > 0) == (ndcg > 0)).all()
+    best = np.arange(k) < n_gold[:, None]
+    assert (ndcg_at_k(best, n_gold, k) == 1.0).all()
+    assert average_precision(best, n_gold, k).tolist() == pytest.approx(ceiling.tolist())
+
+
+def test_ranks_that_were_cut_off_are_misses() -> None:
+    nothing = np.zeros((2, 0), dtype=np.bool_)
+    for found in (
+        success_at_k(nothing, 3),
+        ndcg_at_k(nothing, np.array([1, 2]), 3),
+        average_precision(nothing, np.array([1, 2])),
+    ):
+        assert found.tolist() == [0.0, 0.0]
+
+
+def test_bad_ranked_hits() -> None:
+    hits = np.array([[True, True]])
+    with pytest.raises(ValueError, match="more hits than gold"):
+        ndcg_at_k(hits, np.array([1]), 2)
+    with pytest.raises(ValueError, match="without gold labels"):
+        average_precision(hits, np.array([0]))
+    with pytest.raises(ValueError, match="k is 0"):
+        average_precision(hits, np.array([2]), 0)
+    with pytest.raises(ValueError, match="numbers of labels"):
+        ndcg_at_k(hits, np.array([2, 2]), 1)
+    with pytest.raises(ValueError, match="true or false"):
+        success_at_k(hits.astype(np.int64), 1)

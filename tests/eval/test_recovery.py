@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from eval.metrics import Ranking
 from eval.records import Figure
-from eval.recovery import RecoveryInputs, label_recovery
+from eval.recovery import RecoveryInputs, brief_recovery, label_recovery
 
 A, B, C = 0, 1, 2
 
@@ -32,6 +32,7 @@ def _worked_case(**changes: object) -> RecoveryInputs:
         "contained_meanings": np.array(
             [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], dtype=np.bool_
         ),
+        "named_meanings": np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]], dtype=np.bool_),
         "descriptor_sizes": np.array([10, 40, 20, 30]),
         "shuffled_ranking": Ranking(np.array([[2], [0], [0], [0]]), np.array([1, 0, 0, 0])),
         "upper_ranking": Ranking(
@@ -80,6 +81,15 @@ def _figure(figures: list[Figure], variant: str, metric: str, k: int | None) -> 
         # Hits 2, 1, 2 of 2, 2, 3 gold labels.
         ("tau=0.9 upper_bound", "P", 2, "5/6", None, None, 3),
         ("tau=0.9 upper_bound", "R", 2, "13/18", None, None, 3),
+        # Found at all: neurons 0 and 1.
+        ("tau=0.9", "Success", 1, "1/2", "1/4", "3/4", 4),
+        ("tau=0.9", "Success", 2, "2/3", "1/3", "1", 3),
+        # Of the neurons with a gold label: A at rank 1 of {A, B}, B and A, nothing, nothing.
+        ("tau=0.9", "MAP", None, "3/8", "1/8", "1/3", 4),
+        # Descriptor 0 means A and does not say it: neuron 0 finds A at rank 2, neuron 1 only B.
+        ("tau=0.9 named", "P", 1, "1/4", "1/4", "3/4", 4),
+        ("tau=0.9 named", "P", 2, "1/3", "1/6", "1/2", 3),
+        ("tau=0.9 named", "R", 2, "1/3", "1/6", "4/9", 3),
         # At 0.8 neuron 1 has C too, which lowers its recall to 2/3.
         ("tau=0.8", "R", 2, "7/18", "1/6", "7/18", 3),
         ("tau=0.8", "gold_labels", 2, "8/3", None, None, 3),
@@ -108,12 +118,44 @@ def test_worked_case(
     assert figure.ci_low <= figure.value <= figure.ci_high
 
 
+def test_the_discounted_gain_by_hand() -> None:
+    """Neurons 0 and 1 have hits at rank 1 and at both ranks, of two gold labels; neuron 2 none."""
+    figure = _figure(label_recovery(_worked_case(), seed=0), "tau=0.9", "nDCG", 2)
+    second = 1 / np.log2(3)
+    assert figure.value == pytest.approx((1 / (1 + second) + 1) / 3)
+    assert figure.null == pytest.approx(1 / (1 + second) / 3)
+
+
+def test_the_brief_figures_are_some_of_all_figures() -> None:
+    inputs = _worked_case()
+    brief = brief_recovery(inputs, ks=(1, 2), taus=(0.8, 0.9), seed=3)
+    every = label_recovery(inputs, ks=(1, 2), taus=(0.8, 0.9), seed=3)
+    assert all(figure in every for figure in brief)
+    assert {(each.variant, each.metric, each.k) for each in brief} == {
+        ("every_neuron", "described", None),
+        *(
+            (f"tau={tau}{reading}", metric, k)
+            for tau in ("0.8", "0.9")
+            for reading in ("", " upper_bound")
+            for metric in ("P", "R")
+            for k in (1, 2)
+        ),
+    }
+
+
+def test_some_of_the_neurons_are_judged_as_if_they_were_all() -> None:
+    some = _worked_case().take(np.array([1, 3]))
+    figure = _figure(label_recovery(some, seed=0), "tau=0.9", "P", 1)
+    assert (figure.value, figure.null, figure.baseline, figure.n) == (0.5, 0.0, 0.5, 2)
+    upper = _figure(label_recovery(some, seed=0), "tau=0.9 upper_bound", "R", 1)
+    assert upper.value == (1 / 2 + 1) / 2
+
+
 def test_no_qualifying_neuron_is_undefined_and_not_zero() -> None:
     figures = [f for f in label_recovery(_worked_case(), seed=0) if f.k == 5]
+    readings = ("", " described", " contained", " named", " random_descriptors", " upper_bound")
     assert {f.variant for f in figures} == {
-        f"tau={tau}{variant}"
-        for tau in ("0.8", "0.9")
-        for variant in ("", " described", " contained", " random_descriptors", " upper_bound")
+        f"tau={tau}{variant}" for tau in ("0.8", "0.9", "0.95") for variant in readings
     }
     for figure in figures:
         numbers = (figure.value, figure.ci_low, figure.ci_high, figure.null, figure.baseline)
@@ -127,10 +169,13 @@ def test_one_qualifying_neuron_has_no_interval() -> None:
 
 
 def test_optional_rankings_left_out() -> None:
-    inputs = _worked_case(shuffled_ranking=None, upper_ranking=None, facet="theme")
+    inputs = _worked_case(
+        shuffled_ranking=None, upper_ranking=None, named_meanings=None, facet="theme"
+    )
     figures = label_recovery(inputs, seed=0)
     assert all(figure.null is None for figure in figures)
     assert not any("upper_bound" in figure.variant for figure in figures)
+    assert not any("named" in figure.variant for figure in figures)
     assert {figure.facet for figure in figures} == {"theme"}
     assert _figure(figures, "tau=0.9", "P", 1).baseline == 0.75
 
@@ -142,6 +187,7 @@ def test_everything_abstains_with_an_empty_catalog() -> None:
         shuffled_ranking=nothing,
         meanings=np.zeros((0, 3), dtype=np.bool_),
         contained_meanings=np.zeros((0, 3), dtype=np.bool_),
+        named_meanings=np.zeros((0, 3), dtype=np.bool_),
         descriptor_sizes=np.zeros(0, dtype=np.int64),
     )
     figures = label_recovery(inputs, seed=0)
@@ -177,6 +223,7 @@ def _inputs(draw: st.DrawFn) -> RecoveryInputs:
         ranking=ranking(n_descriptors),
         meanings=meanings,
         contained_meanings=meanings | (generator.random(meanings.shape) < 0.3),
+        named_meanings=meanings & (generator.random(meanings.shape) < 0.5),
         descriptor_sizes=generator.integers(5, size=n_descriptors),
         shuffled_ranking=ranking(n_descriptors),
         upper_ranking=Ranking(best_first, np.full(n_neurons, n_labels)),
@@ -204,6 +251,12 @@ def test_bounds_and_a_perfect_upper_bound(inputs: RecoveryInputs) -> None:
             recall = _figure(figures, variant, "R", k).value
             assert recall is not None
             assert recall <= ceiling + 1e-12
+        for metric in ("P", "R"):
+            named = _figure(figures, "tau=0.7 named", metric, k).value
+            headline = _figure(figures, "tau=0.7", metric, k).value
+            assert named is not None
+            assert headline is not None
+            assert named <= headline
 
 
 @given(_inputs(), st.randoms(use_true_random=False))
@@ -218,6 +271,7 @@ def test_the_order_of_neurons_changes_nothing(inputs: RecoveryInputs, random: ob
         ranking=inputs.ranking.take(order),
         meanings=inputs.meanings,
         contained_meanings=inputs.contained_meanings,
+        named_meanings=inputs.named_meanings,
         descriptor_sizes=inputs.descriptor_sizes,
         shuffled_ranking=inputs.shuffled_ranking.take(order),
         upper_ranking=inputs.upper_ranking.take(order),
@@ -249,6 +303,8 @@ def test_random_descriptors_are_the_mean_over_all_draws(inputs: RecoveryInputs) 
         ({"meanings": np.ones((4, 3), dtype=np.bool_)}, "means several labels"),
         ({"meanings": np.zeros((3, 3), dtype=np.bool_)}, "meanings have shape"),
         ({"contained_meanings": np.zeros((4, 2), dtype=np.bool_)}, "contained_meanings have"),
+        ({"named_meanings": np.zeros((4, 2), dtype=np.bool_)}, "named_meanings have shape"),
+        ({"named_meanings": np.eye(4, 3, dtype=np.bool_)}, "a label that it does not mean"),
         ({"test_auroc": np.zeros(3)}, "expected 2 dimensions"),
         ({"ranking": Ranking(np.zeros((3, 1), dtype=np.int64), np.ones(3, np.int64))}, "covers 3"),
         ({"upper_ranking": Ranking(np.full((4, 1), 3), np.ones(4, np.int64))}, "beyond the 3"),

@@ -39,7 +39,7 @@ def test_precision_stands_beside_what_other_rankings_reach(demo: ReportContent) 
 def test_few_neurons_are_neither_success_nor_failure(demo: ReportContent) -> None:
     page = page_with(demo, n=29)
     assert "too few neurons to judge" in page
-    assert "clears its controls" not in page
+    assert '<span class="standing">clears its controls</span>' not in page
     assert '<div class="verdict is-grey">' in page
     assert "do not clear their controls" not in page_with(demo, n=29, null=0.99)
 

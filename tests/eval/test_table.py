@@ -90,6 +90,24 @@ def test_full_tables_hold_every_figure_once() -> None:
     assert len(negative.rows) == 2
 
 
+def test_layers_and_coverages_are_rows_of_their_own() -> None:
+    places = ("", " layer=0", " layer=3")
+    figures = [
+        *(_figure("P", 0.5, variant=f"tau=0.9 tail=+ site=ffn{place}") for place in places),
+        *(
+            _figure("P", 0.9, variant=f"tau=0.9 risk_coverage coverage={share} tail=+ site=ffn")
+            for share in (0.1, 1)
+        ),
+    ]
+    (table,) = full_tables(figures)
+    assert [row[0] for row in table.rows] == [
+        *("headline", "headline layer=0", "headline layer=3"),
+        *("risk_coverage coverage=0.1", "risk_coverage coverage=1"),
+    ]
+    (compact,) = compact_tables([*figures, _figure("R", 0.4)])
+    assert len(compact.rows) == 1
+
+
 def test_full_tables_fit_eighty_columns_uncut() -> None:
     figure = _figure(
         "gold_labels", 0.123, variant="tau=0.9 random_descriptors tail=+ site=ffn", null=0.5,

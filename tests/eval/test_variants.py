@@ -19,6 +19,15 @@ from neurons.records import Tail
             "tau=0.9 proposer=embedded+vllm:org/model tail=+ site=ffn",
             Variant("", 0.9, Tail.POSITIVE, "ffn", "embedded + vllm:org/model"),
         ),
+        (
+            "tau=0.9 upper_bound tail=+ site=ffn layer=0",
+            Variant(Reading.UPPER_BOUND, 0.9, Tail.POSITIVE, "ffn", layer=0),
+        ),
+        (
+            "tau=0.8 risk_coverage every_neuron coverage=0.1 tail=- site=ffn",
+            Variant("risk_coverage every_neuron", 0.8, Tail.NEGATIVE, "ffn", coverage=0.1),
+        ),
+        ("concept upper_bound site=ffn", Variant("concept upper_bound", site="ffn")),
         ("every_label", Variant(Reading.EVERY_LABEL)),
         ("tau=0.8", Variant(Reading.HEADLINE, 0.8)),
         ("", Variant()),
@@ -31,7 +40,11 @@ def test_variants_as_the_protocols_write_them(text: str, variant: Variant) -> No
 
 
 @pytest.mark.parametrize(
-    "word", ["tau=nan", "tau=high", "tail=0", "site=", "proposer=", "tau", "x=1"]
+    "word",
+    [
+        *("tau=nan", "tau=high", "tail=0", "site=", "proposer=", "tau", "x=1"),
+        *("layer=", "layer=-1", "layer=1.5", "layer=²", "coverage=all", "coverage=inf"),
+    ],
 )
 def test_a_word_that_is_no_setting_is_kept_in_the_reading(word: str) -> None:
     assert Variant.parse(f"tau=0.9 {word}" if "tau" not in word else word).reading == word
@@ -53,9 +66,17 @@ def test_a_setting_given_twice_keeps_both() -> None:
         ),
         max_size=3,
     ).map(" + ".join),
+    st.one_of(st.none(), st.integers(1, 100).map(lambda number: number / 100)),
+    st.one_of(st.none(), st.integers(0, 200)),
 )
 def test_what_is_written_reads_back(
-    reading: Reading, tau: float | None, tail: Tail | None, site: str, proposer: str
+    reading: Reading,
+    tau: float | None,
+    tail: Tail | None,
+    site: str,
+    proposer: str,
+    coverage: float | None,
+    layer: int | None,
 ) -> None:
-    variant = Variant(reading, tau, tail, site, proposer)
+    variant = Variant(reading, tau, tail, site, proposer, coverage, layer)
     assert Variant.parse(str(variant)) == variant

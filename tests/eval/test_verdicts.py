@@ -47,6 +47,16 @@ def test_reason_names_only_the_controls_that_were_missed() -> None:
     assert reason == "The interval of precision@2 starts at 0.50, not above baseline 0.55."
 
 
+def test_an_area_of_risk_must_lie_below_its_controls() -> None:
+    area = {"metric": "AURC", "k": None, "baseline": None, "value": 0.2, "ci_low": 0.1}
+    clears = judge(figure(**area, ci_high=0.3, null=0.4))
+    assert clears.standing is Standing.CLEARS
+    assert clears.reason == (
+        "The interval of area under the risk-coverage curve ends at 0.30, below null 0.40."
+    )
+    assert judge(figure(**area, ci_high=0.4, null=0.4)).standing is Standing.FAILS
+
+
 def both(**changed: Any) -> list[Figure]:
     return [figure(metric=metric, **changed) for metric in ("P", "R")]
 
@@ -62,6 +72,8 @@ def test_headline_figures_are_precision_and_recall_of_each_facet_and_site() -> N
         *both(variant="tau=0.9 described tail=+ site=ffn"),
         *both(variant="tau=0.9 tail=- site=ffn"),
         *both(k=1),
+        *both(variant="tau=0.9 tail=+ site=ffn layer=2"),
+        *both(variant="tau=0.9 named tail=+ site=ffn"),
         figure(metric="R_ceiling"),
         *both(protocol="simulation"),
     ]
@@ -103,6 +115,8 @@ def test_containment_is_offered_only_where_it_clears_its_controls() -> None:
         ("gold_labels", 2, "gold labels per neuron"),
         ("judged_labels", None, "labels judged"),
         ("AUROC", None, "AUROC"),
+        ("nDCG", 2, "nDCG@2"),
+        ("MAP", None, "mean average precision"),
         ("some_metric", 1, "some metric@1"),
     ],
 )

@@ -122,3 +122,11 @@ def test_files_without_answers_are_refused(
 def test_answers_need_questions(run: FinishedRun, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no questions yet"):
         answered_figures(run.path, [tmp_path / "a.json"], seed=0)
+
+
+def test_answers_about_other_explanations_are_refused(run: FinishedRun, tmp_path: Path) -> None:
+    written(run)
+    path = run.path / "explanations.parquet"
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(InputError, match="have changed since"):
+        answered_figures(run.path, [tmp_path / "a.json"], seed=0)
