@@ -70,11 +70,6 @@ def leading_rows(
     )
 
 
-def sites(results: BenchmarkResults) -> tuple[str, ...]:
-    """Where neurons sit, in order of appearance."""
-    return tuple(dict.fromkeys(row.site for row in results.rows))
-
-
 def column_averages(results: BenchmarkResults, column: Column, site: str) -> ColumnAverages:
     """Averages at the headline cutoff over the data sets where enough neurons qualify.
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from eval.benchmark_averages import leading_rows, sites
+from eval.benchmark_averages import leading_rows
 from eval.benchmark_records import BenchmarkResults, Column, RecoveryRow
 from eval.benchmark_table import Section, sections
 from eval.facets import HEADLINE
@@ -84,7 +84,7 @@ def benchmark_plots(results: BenchmarkResults) -> Iterator[Plot]:
 
 def _compared(results: BenchmarkResults) -> Iterator[tuple[str, list[BenchmarkPoint]]]:
     several = len(results.columns) > 1
-    for site in sites(results):
+    for site in results.sites:
         for metric in _METRICS:
             words = f"{metric.capitalize()}@{HEADLINE.k} at tau {HEADLINE.tau:g}, {site}"
             for column in results.columns:

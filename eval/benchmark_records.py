@@ -105,6 +105,20 @@ class BenchmarkFigure(Figure):
         return Column(self.model, self.proposer)
 
 
+class TargetResult(Record):
+    """A target with what was found.
+
+    `reached` is None where nothing was measured; `missed_by` says how much is lacking, or what is
+    in the way.
+    """
+
+    target: str
+    wanted: str
+    found: str
+    reached: bool | None
+    missed_by: str = ""
+
+
 class RunResult(Record):
     """All that is kept of one run; a repeat with the same `key` takes it over."""
 
@@ -149,6 +163,7 @@ class BenchmarkResults(Record):
     circumstances: Circumstances
     sets: tuple[ComparedSet, ...]
     matchers: tuple[str, ...]
+    sites: tuple[str, ...]
     minimum_neurons: int
     runs: tuple[BenchmarkRun, ...]
     rows: tuple[RecoveryRow, ...]

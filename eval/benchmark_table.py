@@ -11,10 +11,15 @@ from eval.benchmark_averages import (
     Mean,
     column_averages,
     leading_rows,
-    sites,
 )
-from eval.benchmark_records import BenchmarkResults, BenchmarkRun, Column, RecoveryRow
-from eval.benchmark_targets import TargetResult, benchmark_targets
+from eval.benchmark_records import (
+    BenchmarkResults,
+    BenchmarkRun,
+    Column,
+    RecoveryRow,
+    TargetResult,
+)
+from eval.benchmark_targets import benchmark_targets
 from eval.facets import HEADLINE
 from eval.matchers import about_matcher
 from eval.table import TextTable
@@ -59,7 +64,7 @@ def sections(results: BenchmarkResults) -> Iterator[Section]:
         yield Section("What failed", notes=results.failed)
     yield _targets(benchmark_targets(results))
     for column in results.columns:
-        for site in sites(results):
+        for site in results.sites:
             yield _averages(results, column_averages(results, column, site))
             yield _at_a_glance(results, column, site)
     yield _runs(results.runs)

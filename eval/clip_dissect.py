@@ -47,7 +47,8 @@ def soft_wpmi(task: MatcherTask) -> Rankings:
         ValueError: the task has no vectors.
     """
     probabilities = softmax_rows(task.similarities(), task.settings.temperature)
-    certainties = exemplar_probabilities(min(task.settings.n_exemplars, len(probabilities)), task)
+    n_exemplars = min(task.settings.n_exemplars, len(probabilities))
+    certainties = exemplar_probabilities(n_exemplars, task.settings)
     builders = (RankingBuilder(task.n_ranks), RankingBuilder(task.n_ranks))
 
     def likelihoods() -> Iterator[DoubleArray]:
@@ -101,9 +102,8 @@ def softmax_rows(similarities: FloatArray, temperature: float) -> DoubleArray:
     return scaled
 
 
-def exemplar_probabilities(n_exemplars: int, task: MatcherTask) -> DoubleArray:
+def exemplar_probabilities(n_exemplars: int, settings: RivalSettings) -> DoubleArray:
     """p(sentence in B_k) by its place among the exemplars, falling in a line (`n_exemplars`)."""
-    settings = task.settings
     fall = settings.first_probability - settings.last_probability
     return np.asarray(settings.first_probability - np.arange(n_exemplars) / n_exemplars * fall)
 

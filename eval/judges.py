@@ -38,7 +38,7 @@ class JudgeSettings(Record):
 
     neurons: int = Field(default=100, ge=10)
     texts: int = Field(default=50, ge=20)
-    pool: int = Field(default=2_000, ge=200)
+    pool: int = Field(default=1_000, ge=200)
     active_share: float = Field(default=0.1, gt=0.0, le=0.4)
     descriptors: int = Field(default=5, ge=1, le=5)
     swaps: int = Field(default=3, ge=1)

@@ -11,13 +11,12 @@ from scipy.special import ndtri
 
 from eval.null_memberships import NullKind, null_membership
 from indexer.arrays import BoolArray, DoubleArray, IntArray
-from neurons.auroc import set_sizes
 from neurons.best_candidates import BestCandidates, best_candidates
 from neurons.explanation_file import described_tails
-from neurons.match_block import match_block, split_areas
+from neurons.match_block import match_block, pair_z, split_areas
 from neurons.matching import Matcher, MatchingSettings
 from neurons.rank_arithmetic import NUMPY_RANKS, RankArithmetic
-from neurons.significance import ZHistogram, mann_whitney_z
+from neurons.significance import ZHistogram
 from neurons.split_rows import (
     Activations,
     SplitRanks,
@@ -128,14 +127,7 @@ class _Counting:
         self._histogram.merge(block.histogram)
         self._best.append(best_candidates(areas, sets, settings))
         self._varying.append(~block.constant)
-        self._keep(
-            mann_whitney_z(
-                areas.discover,
-                set_sizes(sets.discover),
-                len(ranks.discover),
-                ranks.discover_variances,
-            )
-        )
+        self._keep(pair_z(ranks, areas, sets))
 
     def _keep(self, z: DoubleArray) -> None:
         for tail in (z.T, -z.T):

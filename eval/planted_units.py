@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
 _MAXIMUM_BYTES = 1 << 29
+_SPARE = 1.25
 _NOISE_STREAM = 101
 _GOLD_STREAM = 102
 
@@ -41,7 +42,8 @@ class Noise:
     ) -> Self:
         """Units drawn from all, each shuffled by document within every split on its own.
 
-        Fewer than wanted if that many do not vary on discover, or do not fit half a gigabyte.
+        A few more are drawn than wanted, since some may not vary on discover. Fewer are returned if
+        too few vary, or if that many do not fit half a gigabyte.
 
         Args:
             activations: the real units.
@@ -50,11 +52,11 @@ class Noise:
             seed: of the draw and the shuffles.
         """
         column_bytes = np.dtype(np.float32).itemsize * activations.n_sentences
-        n_drawn = min(n_wanted, max(1, _MAXIMUM_BYTES // column_bytes))
-        sample = sampled_units(activations, n_drawn, seed)
+        n_kept = min(n_wanted, max(1, _MAXIMUM_BYTES // column_bytes))
+        sample = sampled_units(activations, round(n_kept * _SPARE), seed)
         fitted = sample[rows.discover]
-        varying = (fitted != fitted[:1]).any(axis=0)
-        columns = sample[:, varying].astype(np.float32)
+        varying = np.flatnonzero((fitted != fitted[:1]).any(axis=0))
+        columns = sample[:, varying[:n_kept]].astype(np.float32)
         generator = np.random.default_rng([seed, _NOISE_STREAM])
         for own in (rows.discover, rows.validation, rows.test):
             for unit in range(columns.shape[1]):

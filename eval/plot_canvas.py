@@ -7,6 +7,7 @@ style sheets show the light colours.
 
 from __future__ import annotations
 
+import base64
 import io
 import math
 import re
@@ -34,6 +35,7 @@ _TITLE_CHARACTER = 7.4
 _LEGEND_CHARACTER = 7.0
 _LEGEND_MARK = 62
 _LEGEND_ROW = 18
+_DATA_ADDRESS = "data:image/svg+xml;base64,"
 _HASH_SALT = "neuroscribe"
 _FONT_FAMILY = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 _STYLE = re.compile(r'\sstyle="([^"]*)"')
@@ -120,6 +122,11 @@ class Plot:
     svg: str
     height: int
     table: TextTable
+
+    @property
+    def address(self) -> str:
+        """An address that holds the picture; as an image it can neither run nor load anything."""
+        return _DATA_ADDRESS + base64.b64encode(self.svg.encode("utf-8")).decode("ascii")
 
 
 def draw(title: str, alt: str, height: int, paint: Callable[[Canvas], None]) -> str:

@@ -31,7 +31,7 @@ from eval.figures import (
 )
 from eval.lexical import LexicalControl, LexicalLabel
 from eval.plot_canvas import WIDTH
-from eval.plots import Plot, evaluation_plots
+from eval.plots import evaluation_plots
 from eval.proposer_shares import proposer_shares
 from eval.protocol_words import protocol_words
 from eval.records import Figure
@@ -48,18 +48,8 @@ if TYPE_CHECKING:
 HIGHLIGHT_STEPS = 10
 EXAMPLES_NAMED = 4
 REASONS_NAMED = 3
-_PAGE_MODULES = (
-    "plot_calibration.py",
-    "plot_canvas.py",
-    "plot_cutoffs.py",
-    "plot_histograms.py",
-    "plot_layers.py",
-    "plot_panels.py",
-    "plot_planted.py",
-    "plot_risk_coverage.py",
-    "protocol_words.py",
-)
-"""Code that a page's look follows from, besides the templates."""
+_LOOK_OF_PLOTS = "plot_"
+"""What the names of modules begin with that plots are drawn by."""
 MEANING_OF_REASON = {
     AbstentionReason.CONSTANT: (
         "The activation is the same on every sentence, so there is nothing to explain."
@@ -80,12 +70,13 @@ _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uff
 
 def page_fingerprint() -> str:
     """A short text that changes with the look of the page, so that old reports are rebuilt."""
-    folder = resources.files("eval").joinpath("templates")
+    package = resources.files("eval")
     digest = hashlib.sha256()
-    for name in sorted(entry.name for entry in folder.iterdir() if entry.is_file()):
+    for name in sorted(item.name for item in package.joinpath("templates").iterdir()):
         digest.update(_part(name).encode("utf-8"))
-    for name in _PAGE_MODULES:
-        digest.update(resources.files("eval").joinpath(name).read_bytes())
+    for name in sorted(item.name for item in package.iterdir()):
+        if name.startswith(_LOOK_OF_PLOTS):
+            digest.update(package.joinpath(name).read_bytes())
     return digest.hexdigest()
 
 
@@ -156,12 +147,6 @@ def _learned(figures: Sequence[Figure]) -> Figure | None:
     )
 
 
-def _picture(plot: Plot) -> str:
-    """A plot as an address that holds it: as an image it can neither run nor load anything."""
-    svg = _UNSHOWABLE.sub("\ufffd", plot.svg).encode("utf-8")
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
-
-
 def _bubbles(content: ReportContent) -> tuple[Bubble, ...]:
     import numpy as np
 
@@ -205,7 +190,6 @@ def _environment() -> Environment:
         minimum_neurons=MINIMUM_NEURONS,
         meaning_of_reason=MEANING_OF_REASON,
         protocol_words=protocol_words,
-        picture=_picture,
         plot_width=WIDTH,
         outcome=Outcome,
         reasons_named=REASONS_NAMED,

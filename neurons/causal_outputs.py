@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.arrays import BoolArray, FloatArray
+from indexer.arrays import BoolArray, FloatArray, IntArray
 from neurons.batching import TokenBatch, batches, padded, tokenize
 from neurons.capture import captured
 from neurons.continuation import BlockAnswer, answer_kept, continued_after
@@ -140,6 +140,32 @@ class _Found:
 
 
 @dataclass(frozen=True, eq=False)
+class _Change:
+    """A sentence of an experiment, its first row in the batch, what is written (`n_tokens`)."""
+
+    experiment: Experiment
+    first: int
+    along: FloatArray
+
+    @property
+    def unit_rows(self) -> IntArray:
+        return self.first + np.arange(len(self.experiment.units))
+
+    @property
+    def direction_rows(self) -> IntArray:
+        n_units, n_directions = len(self.experiment.units), len(self.experiment.directions)
+        return self.first + n_units + np.arange(n_directions)
+
+    def unit_amounts(self, lengths: FloatArray) -> FloatArray:
+        """Activations that write as much by each unit (`n_units, n_tokens`)."""
+        return self.along[None, :] / lengths[self.experiment.units][:, None]
+
+    @property
+    def direction_amounts(self) -> FloatArray:
+        return np.tile(self.along, (len(self.experiment.directions), 1))
+
+
+@dataclass(frozen=True, eq=False)
 class _Runner:
     subject: SubjectModel
     output: ModelOutput
@@ -207,22 +233,22 @@ class _Runner:
     def _interventions(
         self, portion: Sequence[_Place], activations: FloatArray, content: BoolArray
     ) -> tuple[UnitIntervention, DirectionIntervention]:
-        chosen = [self.experiments[place.experiment] for place in portion]
-        firsts = np.cumsum([0, *(each.n_conditions for each in chosen[:-1])])
-        written = [
-            self._written(each, activations[place.row, :, each.unit]) * content[place.row]
-            for each, place in zip(chosen, portion, strict=True)
-        ]
-        planned = list(zip(chosen, firsts, firsts + [len(each.units) for each in chosen], written))
+        changes: list[_Change] = []
+        first = 0
+        for place in portion:
+            each = self.experiments[place.experiment]
+            along = self._written(each, activations[place.row, :, each.unit])
+            changes.append(_Change(each, first, along * content[place.row]))
+            first += each.n_conditions
         units = UnitIntervention.steer(
-            np.concatenate([np.arange(first, middle) for _, first, middle, _ in planned]),
-            np.concatenate([each.units for each in chosen]),
-            np.concatenate([along / self.lengths[each.units][:, None] for each, _, _, along in planned]),
+            np.concatenate([each.unit_rows for each in changes]),
+            np.concatenate([each.experiment.units for each in changes]),
+            np.concatenate([each.unit_amounts(self.lengths) for each in changes]),
         )
         directions = DirectionIntervention(
-            np.concatenate([middle + np.arange(len(each.directions)) for each, _, middle, _ in planned]),
-            np.concatenate([each.directions for each in chosen]),
-            np.concatenate([np.tile(along, (len(each.directions), 1)) for each, _, _, along in planned]),
+            np.concatenate([each.direction_rows for each in changes]),
+            np.concatenate([each.experiment.directions for each in changes]),
+            np.concatenate([each.direction_amounts for each in changes]),
         )
         return units, directions
 

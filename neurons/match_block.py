@@ -39,6 +39,7 @@ class JudgeableSets:
         test: see `discover`.
         overlaps: overlap coefficients on discover (`n_sets, n_sets`).
         null: what a match must exceed.
+        z_spread: standard deviation of z under the null (`n_sets`), see `PermutationNull`.
     """
 
     rows: IntArray
@@ -47,6 +48,7 @@ class JudgeableSets:
     test: csr_matrix
     overlaps: FloatArray
     null: NullThresholds
+    z_spread: DoubleArray
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,7 @@ def match_block(
 ) -> BlockMatches:
     """Match both tails of the units of a block, whose `split_areas` a caller may know already."""
     areas = split_areas(ranks, sets) if areas is None else areas
-    z = mann_whitney_z(
-        areas.discover, set_sizes(sets.discover), len(ranks.discover), ranks.discover_variances
-    )
+    z = pair_z(ranks, areas, sets)
     histogram = ZHistogram()
     histogram.add(z)
     histogram.add(-z)
@@ -112,6 +112,18 @@ def match_block(
         constant=ranks.constant,
         histogram=histogram,
     )
+
+
+def pair_z(ranks: SplitRanks, areas: SplitAreas, sets: JudgeableSets) -> DoubleArray:
+    """Normal scores of all sets for the positive tails of a block (`n_sets, n_units`).
+
+    In units of its spread under the permutation null, so that q values hold where the sentences of
+    a document resemble each other.
+    """
+    z = mann_whitney_z(
+        areas.discover, set_sizes(sets.discover), len(ranks.discover), ranks.discover_variances
+    )
+    return np.asarray(z / sets.z_spread[:, np.newaxis])
 
 
 def split_areas(ranks: SplitRanks, sets: JudgeableSets) -> SplitAreas:

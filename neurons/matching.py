@@ -25,7 +25,7 @@ from neurons.match_block import (
     lower_bound,
     match_block,
 )
-from neurons.null import NullThresholds, null_thresholds
+from neurons.null import NullThresholds, permutation_null
 from neurons.rank_arithmetic import NUMPY_RANKS, RankArithmetic
 from neurons.records import Tail
 from neurons.selection import overlap
@@ -244,7 +244,7 @@ def _judgeable_sets(
         enough &= (sizes >= minimum) & (split.shape[1] - sizes >= minimum)
     usable = np.flatnonzero(enough)
     discover, validation, test = (indicator(split[usable]) for split in splits)
-    null = null_thresholds(
+    null = permutation_null(
         sampled_units(activations, settings.null_neurons, seed),
         (discover, validation),
         (rows.discover, rows.validation),
@@ -255,7 +255,15 @@ def _judgeable_sets(
         seed,
         arithmetic,
     )
-    return JudgeableSets(usable, discover, validation, test, overlap(discover), null)
+    return JudgeableSets(
+        rows=usable,
+        discover=discover,
+        validation=validation,
+        test=test,
+        overlaps=overlap(discover),
+        null=null.thresholds,
+        z_spread=null.z_spread,
+    )
 
 
 def _joined(arrays: list[NDArray[_Number]]) -> NDArray[_Number]:

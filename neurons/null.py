@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,8 +11,9 @@ from numpy.typing import NDArray
 
 from indexer.arrays import DoubleArray, IntArray
 from indexer.records import Record
-from neurons.auroc import rarer_sizes
+from neurons.auroc import rarer_sizes, set_sizes
 from neurons.rank_arithmetic import NUMPY_RANKS, RankArithmetic
+from neurons.significance import mann_whitney_z
 from neurons.split_rows import block_units
 
 if TYPE_CHECKING:
@@ -28,6 +30,19 @@ class NullThresholds(Record):
 
     discover: float
     validation: float
+
+
+@dataclass(frozen=True)
+class PermutationNull:
+    """What activations that belong to other documents reach.
+
+    `z_spread` is the standard deviation of each set's `mann_whitney_z` on discover, 1 or more
+    (`n_sets`): sentences of one document resemble each other, so that z values scatter more than
+    the independent sentences that their formula counts on would let them.
+    """
+
+    thresholds: NullThresholds
+    z_spread: DoubleArray
 
 
 def permuted_rows(documents: IntArray, generator: np.random.Generator) -> IntArray:
@@ -66,7 +81,7 @@ def _grouped(of_sentence: IntArray, documents: IntArray) -> IntArray:
     return np.argsort(place[of_sentence], kind="stable")
 
 
-def null_thresholds(
+def permutation_null(
     sample: NDArray[np.floating[Any]],
     sets: tuple[csr_matrix, csr_matrix],
     rows: tuple[IntArray, IntArray],
@@ -76,8 +91,8 @@ def null_thresholds(
     quantile: float,
     seed: int,
     arithmetic: RankArithmetic = NUMPY_RANKS,
-) -> NullThresholds:
-    """Quantiles of a statistic when activations belong to other documents.
+) -> PermutationNull:
+    """Quantiles of a statistic, and spread of z, when activations belong to other documents.
 
     Constant neurons fit nothing and would lower the quantiles, so they are left out. Without sets,
     or without neurons that vary, nothing can be judged and nothing exceeds the thresholds.
@@ -91,38 +106,41 @@ def null_thresholds(
         repeats: permutations.
         quantile: of the largest statistic of a tail on discover, and of all on validation.
         seed: of the permutations.
-        arithmetic: of the ranks; the thresholds do not depend on it.
+        arithmetic: of the ranks; the null does not depend on it.
     """
     fitted = sample[rows[0]]
     varying = (fitted != fitted[:1]).any(axis=0)
-    if not sets[0].shape[0] or not varying.any():
-        return NullThresholds(discover=1.0, validation=1.0)
+    n_sets = sets[0].shape[0]
+    if not n_sets or not varying.any():
+        return PermutationNull(NullThresholds(discover=1.0, validation=1.0), np.ones(n_sets))
     # A stream of its own: a control that shuffles with the same seed would be shuffled back.
     generator = np.random.default_rng([seed, _STREAM])
     permutations = [
         [permuted_rows(documents[own], generator) for own in rows] for _ in range(repeats)
     ]
     largest, single = [], []
+    squares = np.zeros(n_sets)
     units = block_units(len(sample))
     columns = np.flatnonzero(varying)
     for first in range(0, len(columns), units):
         block = sample[:, columns[first : first + units]]
         ranks = [arithmetic.average_ranks(block[own]) for own in rows]
+        variances = arithmetic.variances(ranks[0])
         for permutation in permutations:
             discover, validation = (
-                _both_tails(
-                    arithmetic.auroc(arithmetic.reordered(own_ranks, own), own_sets),
-                    rarer_sizes(own_sets),
-                    statistic,
-                )
+                arithmetic.auroc(arithmetic.reordered(own_ranks, own), own_sets)
                 for own_ranks, own, own_sets in zip(ranks, permutation, sets, strict=True)
             )
-            largest.append(discover.max(axis=0))
-            single.append(validation.ravel())
-    return NullThresholds(
+            largest.append(_both_tails(discover, rarer_sizes(sets[0]), statistic).max(axis=0))
+            single.append(_both_tails(validation, rarer_sizes(sets[1]), statistic).ravel())
+            z = mann_whitney_z(discover, set_sizes(sets[0]), len(rows[0]), variances)
+            squares += np.square(z).sum(axis=1)
+    spread = np.sqrt(squares / (len(columns) * repeats))
+    thresholds = NullThresholds(
         discover=float(np.quantile(np.concatenate(largest), quantile)),
         validation=float(np.quantile(np.concatenate(single), quantile)),
     )
+    return PermutationNull(thresholds, np.maximum(spread, 1.0))
 
 
 def _both_tails(area: DoubleArray, n_rarer: IntArray, statistic: Statistic) -> DoubleArray:

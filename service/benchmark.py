@@ -25,8 +25,9 @@ from eval.benchmark_records import (
     Circumstances,
     RecoveryRow,
     RunResult,
+    TargetResult,
 )
-from eval.benchmark_targets import TargetResult, benchmark_targets
+from eval.benchmark_targets import benchmark_targets
 from indexer.errors import NeuroscribeError, RunError
 from indexer.records import Record
 from indexer.storage import atomic_path, read_json, write_json
@@ -96,6 +97,7 @@ def run_benchmark(
             circumstances=circumstances(command),
             sets=tuple(corpus.compared for corpus in suite.corpora),
             matchers=suite.matchers,
+            sites=suite.sites,
             minimum_neurons=suite.minimum_neurons,
             runs=tuple(result.run for result in found),
             rows=tuple(row for result in found for row in result.rows),

@@ -14,10 +14,11 @@ from descriptors.sample import SAMPLE
 from descriptors.segmentation import Segment
 from eval.benchmark_records import ComparedSet
 from eval.evaluation_settings import ProtocolName
+from eval.label_recovery_task import LabelRecoverySettings
 from eval.matcher_task import RivalSettings
 from eval.matchers import MATCHER_NAMES
 from eval.rival_recovery import NULL_NEURONS
-from indexer.errors import InputError
+from indexer.errors import InputError, RunError
 from indexer.records import Record
 from indexer.storage import fingerprint, read_json
 from neurons.records import Site
@@ -31,6 +32,7 @@ _ENDINGS = re.compile(r"\.(gz|jsonl|json|csv|tsv|parquet|txt)(?=\.|$)")
 _UNION = re.compile(r"\+(?=(?:embedded|keyphrase)(?:\+|$)|(?:transformers|vllm|openai):)")
 _ABSOLUTE_PATH = re.compile(r"(?<![\w./~-])/(?:[^\s/'\"]+/)*([^\s/'\"]+)")
 _HUB = "hf:"
+_RECOVERY = LabelRecoverySettings()
 
 
 class BenchmarkCorpus(Record):
@@ -44,6 +46,7 @@ class BenchmarkCorpus(Record):
         limit: read only this many texts.
         segment: whether texts are taken apart into sentences.
         mapping: which fields hold what.
+        protocols: which protocols judge its runs besides those of the suite.
     """
 
     name: str = Field(pattern=f"^{_NAME}$")
@@ -53,6 +56,7 @@ class BenchmarkCorpus(Record):
     limit: int | None = Field(default=None, ge=1)
     segment: Segment = Segment.SENTENCE
     mapping: FieldMapping = FieldMapping()
+    protocols: tuple[ProtocolName, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -172,7 +176,7 @@ class BenchmarkSuite(Record):
         Raises:
             InputError: something is not possible, for example an unknown proposer.
         """
-        protocols = dict.fromkeys([ProtocolName.LABEL_RECOVERY, *self.protocols])
+        protocols = dict.fromkeys([ProtocolName.LABEL_RECOVERY, *self.protocols, *corpus.protocols])
         asked = {
             "corpus": corpus.source,
             "model": model,
@@ -187,16 +191,32 @@ class BenchmarkSuite(Record):
                 "limit": corpus.limit,
             },
             "extraction": {"sites": self.sites},
-            "evaluation": {"protocols": tuple(protocols)},
+            "evaluation": {
+                "protocols": tuple(protocols),
+                "label_recovery": {
+                    "ks": tuple(sorted({*_RECOVERY.ks, *self.ks})),
+                    "taus": tuple(sorted({*_RECOVERY.taus, *self.taus})),
+                },
+            },
         }
-        if taken := sorted(set(self.run) & set(asked)):
-            raise InputError(
-                f"run: {', '.join(taken)} follows from the suite's own fields; leave it out there"
-            )
         try:
-            return RunSettings.model_validate(asked | self.run)
+            return RunSettings.model_validate(_joined(asked, self.run))
         except ValidationError as error:
             raise InputError("; ".join(complaints(error.errors()))) from error
+
+
+def _joined(own: dict[str, Any], further: dict[str, Any], where: str = "run") -> dict[str, Any]:
+    """Settings with further ones at any depth, none of them given twice."""
+    found = dict(own)
+    for name, value in further.items():
+        place = f"{where}.{name}"
+        if name not in own:
+            found[name] = value
+        elif isinstance(own[name], dict) and isinstance(value, dict):
+            found[name] = _joined(own[name], value, place)
+        else:
+            raise InputError(f"{place} follows from the suite's own fields; leave it out there")
+    return found
 
 
 def read_suite(path: Path) -> BenchmarkSuite:
@@ -207,7 +227,11 @@ def read_suite(path: Path) -> BenchmarkSuite:
     """
     if not path.is_file():
         raise InputError(f"--suite {path}: there is no such file; expected a suite as JSON")
-    suite = checked_suite(read_json(path), str(path))
+    try:
+        told = read_json(path)
+    except RunError as error:
+        raise InputError(f"--suite {path} is not JSON: {error}") from error
+    suite = checked_suite(told, str(path))
     beside = [
         corpus.model_copy(update={"source": str(path.parent / corpus.source)})
         if corpus.is_file

@@ -21,7 +21,7 @@ from eval.causal import (
 )
 from eval.causal_plan import populations
 from eval.records import Figure
-from indexer.arrays import DoubleArray, FloatArray
+from indexer.arrays import DoubleArray, FloatArray, IntArray
 from neurons.causal_outputs import CausalOutputs, causal_outputs
 from neurons.output_vectors import ModelOutput, SentenceEmbedding, output_vectors, same_space
 from neurons.records import LayerSite
@@ -145,6 +145,7 @@ class _Comparison:
                 experiments,
                 self._texts([row for each in experiments for row in each.sentences.tolist()]),
                 self._sample.moments[layer_site],
+                token_budget=self._sample.token_budget,
             )
         return found
 
@@ -157,9 +158,8 @@ class _Comparison:
         rows = np.unique(
             np.concatenate([part for each in chosen for part in (each.members, each.others)])
         )
-        texts = self._run.corpus.texts_at(rows)
         return member_targets(
-            output_vectors(self._run.subject, texts, self._output),
+            self._output_vectors(rows),
             [np.searchsorted(rows, each.members) for each in chosen],
             [np.searchsorted(rows, each.others) for each in chosen],
         )
@@ -172,9 +172,12 @@ class _Comparison:
     def _output_is_encoder(self) -> bool:
         """Whether the output is the space that the run's encoder puts descriptors into."""
         rows = self._run.split_rows.discover[:_COMPARED_TEXTS]
-        texts = self._run.corpus.texts_at(rows)
-        own: FloatArray = output_vectors(self._run.subject, texts, self._output)
-        return same_space(own, self._run.encoder.encode(texts))
+        encoded = self._run.encoder.encode(self._run.corpus.texts_at(rows))
+        return same_space(self._output_vectors(rows), encoded)
+
+    def _output_vectors(self, rows: IntArray) -> FloatArray:
+        texts, budget = self._run.corpus.texts_at(rows), self._sample.token_budget
+        return output_vectors(self._run.subject, texts, self._output, token_budget=budget)
 
     def _without_text(self) -> Figure:
         reason = (

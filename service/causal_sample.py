@@ -23,11 +23,14 @@ from indexer.arrays import BoolArray, FloatArray, IntArray
 from neurons.exemplars import NeuronTail, top_rows
 from neurons.experiments import Ablation, Experiment, Operation, Steering
 from neurons.intervention import written_lengths
+from neurons.reading import token_budget
 from neurons.records import LayerSite, NeuronId, Tail
 from neurons.token_moments import TokenMoments, token_moments
 
 if TYPE_CHECKING:
     from service.evaluated_run import EvaluatedRun
+
+_ORDER_STREAM = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,6 @@ class CausalSample:
     def __init__(self, run: EvaluatedRun, settings: CausalSettings) -> None:
         self._run = run
         self._settings = settings
-        self._generator = np.random.default_rng(run.settings.seed)
         self._members: dict[int, tuple[SplitMembers, SplitMembers]] = {}
         self._free: dict[tuple[int, LayerSite], BoolArray] = {}
 
@@ -79,17 +81,24 @@ class CausalSample:
         """Those that have sentences, a target and neurons to be compared with."""
         return [each for each in self.described if self._is_usable(each)]
 
+    @property
+    def token_budget(self) -> int:
+        """Padded tokens of a batch, as in the run's extraction."""
+        return token_budget(self._run.subject, self._run.settings.extraction)
+
     @cached_property
     def moments(self) -> Mapping[LayerSite, TokenMoments]:
         """Of the units of every layer, over the tokens of some discover sentences."""
         sites = sorted({each.neuron.layer_site for each in self.described})
         rows = self._discover_order[: self._settings.moment_sentences]
-        return token_moments(self._run.subject, self._run.corpus.texts_at(rows), sites)
+        texts = self._run.corpus.texts_at(rows)
+        return token_moments(self._run.subject, texts, sites, token_budget=self.token_budget)
 
     def drawn(self) -> list[Drawn]:
         """Some usable tails, spread over the layers, in the order of the neurons."""
-        chosen = spread_over_layers(self.usable, self._settings.neurons, self._generator)
-        return [self._completed(each) for each in chosen]
+        generator = np.random.default_rng(self._run.settings.seed)
+        chosen = spread_over_layers(self.usable, self._settings.neurons, generator)
+        return [self._completed(each, generator) for each in chosen]
 
     def target_rows(self, descriptor: int) -> SplitMembers:
         """Discover sentences that make a descriptor's target; most others are common to all."""
@@ -110,8 +119,8 @@ class CausalSample:
             and self._comparable(described.descriptor, place).sum() >= self._settings.controls
         )
 
-    def _completed(self, described: DescribedTail) -> Drawn:
-        settings, generator = self._settings, self._generator
+    def _completed(self, described: DescribedTail, generator: np.random.Generator) -> Drawn:
+        settings = self._settings
         _, test = self._split_members(described.descriptor)
         n_others = min(settings.sentences, len(test.others))
         return Drawn(
@@ -135,7 +144,9 @@ class CausalSample:
 
     @cached_property
     def _discover_order(self) -> IntArray:
-        return self._generator.permutation(self._run.split_rows.discover)
+        # A stream of its own, so that it matters not what is asked for first.
+        generator = np.random.default_rng([self._run.settings.seed, _ORDER_STREAM])
+        return generator.permutation(self._run.split_rows.discover)
 
     @cached_property
     def _namesakes(self) -> Mapping[str, set[NeuronId]]:

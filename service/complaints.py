@@ -20,6 +20,8 @@ _OPTION_OF_SETTING = {
     "generation.openai.budget.max_tokens": "--max-tokens",
     "generation": "--lm-option",
     "extraction.sites": "--site",
+    "lexical.seeds": "--lexical-seeds",
+    "evaluation.protocols": "--protocol",
 }
 
 

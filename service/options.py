@@ -106,6 +106,21 @@ class RunOptions:
             "overlapping windows."
         ),
     ] = "truncate"
+    lexical_seeds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Models of random weights that matches are compared with, each at the cost of "
+            "reading the corpus once more; 0 leaves the lexical baseline out.",
+        ),
+    ] = 1
+    protocol: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What to judge the run by, repeatable; `neuroscribe evaluate --help` lists all. "
+            "Default: label_recovery, controls, observational and stability"
+        ),
+    ] = None
     engine: Annotated[
         str,
         typer.Option(
@@ -235,6 +250,8 @@ def settings_from(options: RunOptions) -> RunSettings:
             "long_texts": options.long_texts,
             **({"sites": options.site} if options.site else {}),
         },
+        "lexical": {"seeds": options.lexical_seeds},
+        **({"evaluation": {"protocols": options.protocol}} if options.protocol else {}),
         **({"proposers": options.proposer} if options.proposer else {}),
         **({"group_sources": options.groups} if options.groups else {}),
         "generation": generation_asked(options),

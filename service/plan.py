@@ -39,18 +39,20 @@ _HALF_BYTES = 2
 class Minutes(Record):
     """Estimated minutes by part, 0 for what is done; `matching` is the ranking of all neurons.
 
-    `proposing` is None where the speed of an LM is not known; it is not in the total then.
+    `lexical` reads and ranks the random-weight models. `proposing` is None where the speed of an LM is not known; it is not in the total then.
     """
 
     embeddings: float
     activations: float
     matching: float
+    lexical: float
     proposing: float | None
 
     @property
     def total(self) -> float:
         """All parts together."""
-        return self.embeddings + self.activations + self.matching + (self.proposing or 0.0)
+        known = self.embeddings + self.activations + self.matching + self.lexical
+        return known + (self.proposing or 0.0)
 
 
 class Plan(Record):
@@ -250,13 +252,16 @@ def _minutes(
 
     sentences = len(found.corpus)
     embedding = 0.0 if found.prepared else encoding_seconds(found.encoder, sample)
-    extraction = (
-        0.0 if found.extracted else extraction_seconds(found.subject, sample, settings, folder)
-    )
+    controls = settings.lexical.seeds + settings.lexical.directions
+    needed = controls or not found.extracted
+    extraction = extraction_seconds(found.subject, sample, settings, folder) if needed else 0.0
+    reading = extraction * sentences / 60
+    ranking = ranking_seconds(sentences) * neurons / 60
     return Minutes(
         embeddings=embedding * sentences / 60,
-        activations=extraction * sentences / 60,
-        matching=ranking_seconds(sentences) * neurons / 60,
+        activations=0.0 if found.extracted else reading,
+        matching=ranking,
+        lexical=controls * (reading + ranking),
         proposing=_together([each.minutes for each in found.proposers]),
     )
 

@@ -174,7 +174,8 @@ def show_plan(plan: Plan) -> None:
         (
             "time",
             f"about {_duration(minutes.total)}: activations {_to_do(minutes.activations)}, "
-            f"embeddings {_to_do(minutes.embeddings)}, matching {_duration(minutes.matching)}"
+            f"embeddings {_to_do(minutes.embeddings)}, matching {_duration(minutes.matching)}, "
+            f"random weights {_duration(minutes.lexical)}"
             f"{proposing}",
         ),
     ]

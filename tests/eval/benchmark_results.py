@@ -95,6 +95,7 @@ def results(
         "circumstances": CIRCUMSTANCES,
         "sets": tuple(ComparedSet(corpus=corpus) for corpus in corpora),
         "matchers": (OURS, "frequency", TRUE_LABELS),
+        "sites": ("ffn",),
         "minimum_neurons": 50,
         "runs": tuple(run(corpus) for corpus in corpora),
         "rows": tuple(rows),

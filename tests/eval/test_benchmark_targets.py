@@ -5,14 +5,9 @@ import math
 import pytest
 
 from eval.benchmark_averages import column_averages, ours
-from eval.benchmark_records import BenchmarkResults, Column, ComparedSet
-from eval.benchmark_targets import (
-    FIGURE_TARGETS,
-    FigureTarget,
-    TargetResult,
-    benchmark_targets,
-    recovery_targets,
-)
+from eval.benchmark_figure_targets import FIGURE_TARGETS, FigureTarget
+from eval.benchmark_records import BenchmarkResults, Column, ComparedSet, TargetResult
+from eval.benchmark_targets import benchmark_targets, recovery_targets
 from eval.matchers import OURS, TRUE_LABELS
 from tests.eval.benchmark_results import figure, frequency_row, results, row, run
 
@@ -156,7 +151,8 @@ def test_the_worst_figure_decides() -> None:
             figure("clinc150", "planted", "gold=descriptors strength=1.5", 0.97),
             figure("dbpedia14", "planted", "gold=descriptors strength=2", 0.90),
             figure("dbpedia14", "planted", "gold=descriptors strength=0.5", 0.10),
-            figure("dbpedia14", "planted", "shuffled gold=descriptors strength=2", 0.0),
+            figure("dbpedia14", "planted", "gold=descriptors strength=2 meant", 0.0),
+            figure("dbpedia14", "planted", "gold=descriptors strength=2 number=1", 0.0),
             figure("clinc150", "planted", "gold=labels strength=1.5", 0.81, facet="topic"),
             figure("dbpedia14", "planted", "gold=labels strength=1.5", 0.89, facet="topic"),
             figure("clinc150", "planted", "gold=labels strength=1.5", 0.1, facet="domain"),

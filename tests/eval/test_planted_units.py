@@ -76,6 +76,9 @@ def test_units_that_do_not_vary_on_discover_are_no_noise() -> None:
     activations = exponential(4)
     activations[rows().discover, 2] = 1.0
     assert Noise.of_real_units(as_read(activations), rows(), 4, seed=1).n_units == 3
+    # Others are drawn in their place where there are any.
+    constant = np.concatenate([activations[:, 2:3], exponential(8)], axis=1)
+    assert Noise.of_real_units(as_read(constant), rows(), 8, seed=1).n_units == 8
 
 
 def test_noise_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

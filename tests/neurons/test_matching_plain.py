@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from scipy.stats import false_discovery_control, hypergeom, norm, rankdata
 from sklearn.metrics import roc_auc_score
 
-from indexer.arrays import BoolArray, DoubleArray
-from neurons.matching import Matches, MatchingSettings
+from indexer.arrays import DoubleArray
+from neurons.matching import Matcher, Matches, MatchingSettings
 from neurons.significance import auroc_bounds
 
 World = Any
@@ -57,6 +58,9 @@ class PlainMatcher:
         others = np.array([len(own) for own in self.splits]) - sizes
         self.usable = [n for n in range(len(sizes)) if min(*sizes[n], *others[n]) >= 5]
         self.rarer = np.minimum(sizes, others)
+        # The permutation null is tested by itself.
+        matcher = Matcher(world.stored, csr_matrix(world.sets), rows, settings, seed=0)
+        self.z_spread = matcher.sets.z_spread
 
     def bound(self, area: float, n_rarer: int) -> float:
         inside = min(max(area, 0.5 / (n_rarer + 1)), 1 - 0.5 / (n_rarer + 1))
@@ -120,22 +124,24 @@ class PlainMatcher:
             descriptor=number,
             auroc=area[2],
             ci_low=float(low[0]),
-            z=self.z(values[discover], inside[discover]),
+            z=self.z(values[discover], number),
             exemplar_z=(inside[exemplars].sum() - law.mean()) / law.std(),
         )
 
-    def z(self, values: DoubleArray, inside: BoolArray) -> float:
+    def z(self, values: DoubleArray, number: int) -> float:
+        inside = self.world.sets[number][self.splits[0]]
         n_members, n_others = inside.sum(), (~inside).sum()
         u = rankdata(values)[inside].sum() - n_members * (n_members + 1) / 2
         spread = (n_members * n_others * (len(values) + 1) / 12.0) ** 0.5
-        return float((u - n_members * n_others / 2) / spread)
+        scattered = spread * self.z_spread[self.usable.index(number)]
+        return float((u - n_members * n_others / 2) / scattered)
 
     def q(self, z: DoubleArray) -> DoubleArray:
         """Exact Benjamini-Hochberg q values of some of all pairs."""
         discover = self.splits[0]
         every = np.array(
             [
-                self.z(values[discover], self.world.sets[number][discover])
+                self.z(values[discover], number)
                 for values in self.world.activations.T.astype(np.float64)
                 for number in self.usable
             ]

@@ -8,7 +8,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import norm
 
 from indexer.arrays import DoubleArray, IntArray
-from neurons.null import NullThresholds, null_thresholds, permuted_rows
+from neurons.null import NullThresholds, PermutationNull, permutation_null, permuted_rows
 
 
 def area_itself(area: DoubleArray, _sizes: IntArray) -> DoubleArray:
@@ -22,10 +22,20 @@ def thresholds(
     repeats: int = 4,
     quantile: float = 0.99,
 ) -> NullThresholds:
-    """Thresholds where the first half of the sentences is discover and the rest validation."""
+    return null(sample, sets, documents, repeats, quantile).thresholds
+
+
+def null(
+    sample: DoubleArray,
+    sets: DoubleArray,
+    documents: IntArray | None = None,
+    repeats: int = 4,
+    quantile: float = 0.99,
+) -> PermutationNull:
+    """The null where the first half of the sentences is discover and the rest validation."""
     half = len(sample) // 2
     rows = (np.arange(half), np.arange(half, len(sample)))
-    return null_thresholds(
+    return permutation_null(
         sample,
         (csr_matrix(sets[:, rows[0]]), csr_matrix(sets[:, rows[1]])),
         rows,
@@ -156,3 +166,21 @@ def test_the_same_seed_gives_the_same_thresholds() -> None:
     generator = np.random.default_rng(10)
     sets, sample = (generator.random((5, 60)) < 0.4).astype(float), generator.normal(size=(60, 8))
     assert thresholds(sample, sets) == thresholds(sample, sets)
+
+
+def test_z_scatters_as_its_formula_says_where_sentences_are_independent() -> None:
+    generator = np.random.default_rng(5)
+    sets = (generator.random((6, 800)) < 0.2).astype(float)
+    found = null(generator.normal(size=(800, 150)), sets, repeats=8)
+    assert found.z_spread == pytest.approx(np.ones(6), abs=0.08)
+    assert (found.z_spread >= 1.0).all()
+
+
+def test_z_scatters_more_where_documents_hang_together() -> None:
+    """All sentences of a document alike: as if there were one sentence a document."""
+    generator = np.random.default_rng(6)
+    documents = np.repeat(np.arange(200), 4)
+    sample = generator.normal(size=(200, 150))[documents]
+    sets = (generator.random((6, 200)) < 0.2).astype(float)[:, documents]
+    found = null(sample, sets, documents, repeats=8)
+    assert found.z_spread == pytest.approx(np.full(6, 2.0), rel=0.1)

@@ -75,12 +75,7 @@ def test_planted_units_respond_to_their_concepts_on_other_texts(
     found = pooled_activations(edited, Texts(held_out), NEURONS, settings)
     before = pooled_activations(subject, Texts(held_out), NEURONS, settings)
     for column, own in enumerate(there):
-        print(
-            "A",
-            pooling,
-            roc_auc_score(own, found[:, column]),
-            roc_auc_score(own, before[:, column]),
-        )
+        assert roc_auc_score(own, found[:, column]) > 0.75
         assert abs(roc_auc_score(own, before[:, column]) - 0.5) < 0.25
 
 
@@ -176,7 +171,7 @@ def test_every_family_but_the_gated_can_be_planted_in(
     edited = plant(subject, NEURONS, texts, holds, SETTINGS)
     found = pooled_activations(edited, Texts(texts), NEURONS, SETTINGS)
     areas = [roc_auc_score(own, found[:, column]) for column, own in enumerate(holds)]
-    print("B", family, areas)
+    assert min(areas) > 0.75
     assert no_hooks(edited)
 
 

@@ -44,7 +44,6 @@ def told(figures: list[Figure]) -> list[Figure]:
     [
         (detection_figures, {"balanced_accuracy", "F1", "AUROC", "Spearman", "judge_sensitive"}),
         (fuzzing_figures, {"balanced_accuracy", "F1", "AUROC", "Spearman", "judge_sensitive"}),
-        (simulation_figures, {"Pearson", "Spearman"}),
     ],
 )
 def test_figures_of_both_judges_and_their_agreement(
@@ -62,13 +61,16 @@ def test_figures_of_both_judges_and_their_agreement(
     for where in POPULATIONS:
         own = [figure for figure in figures if figure.variant.endswith(where)]
         assert own, f"nothing is said of {where}"
-    assert figures == adapter(evaluated_run, SETTINGS)
 
 
-def test_simulation_has_a_level_of_words_and_one_of_sentences(evaluated_run: EvaluatedRun) -> None:
-    figures = told(simulation_figures(evaluated_run, SETTINGS))
+def test_simulation_is_of_words_and_of_sentences_and_always_the_same(
+    evaluated_run: EvaluatedRun,
+) -> None:
+    figures = simulation_figures(evaluated_run, SETTINGS)
     for level in ("level=word", "level=sentence"):
-        assert {each.metric for each in figures if level in each.variant} == {"Pearson", "Spearman"}
+        metrics = {each.metric for each in told(figures) if level in each.variant}
+        assert metrics == {"Pearson", "Spearman"}
+    assert simulation_figures(evaluated_run, SETTINGS) == figures
 
 
 @pytest.mark.parametrize("adapter", [detection_figures, fuzzing_figures, simulation_figures])
@@ -161,7 +163,7 @@ def copied_run(evaluated_run: EvaluatedRun, tmp_path: Path) -> EvaluatedRun:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[ChatServer]:
-    """Scores a text by its length, and fails at texts about refunds once it is told to."""
+    """Scores a text by its length."""
     pytest.importorskip("openai")
 
     def answer(asked: Asked) -> Reply:
@@ -186,7 +188,6 @@ def test_an_lm_judges_beside_the_others_and_is_paid_once(
         figure.metric for figure in told(figures) if figure.variant.startswith(named)
     }
     assert any(f"judge=words+openai:{MODEL}" in figure.variant for figure in told(figures))
-    # Sentence-level simulation asks the very same questions.
     assert detection_figures(copied_run, FEW) == figures
     assert len(server.asked) == asked
     assert list((copied_run.path / "responses").rglob("*.json"))
