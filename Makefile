@@ -8,7 +8,7 @@ VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help all demo install test test-vllm lint typecheck format bench bench-quick train-embedded clean
+.PHONY: help all demo install test test-vllm lint typecheck format bench bench-quick benchmark train-embedded clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -66,6 +66,11 @@ bench: $(STAMP)  ## speed, memory and label recovery; writes benchmarks/results.
 
 bench-quick: $(STAMP)  ## start-up, extraction, matching and the demo only
 	$(BIN)/python -m benchmarks.run --quick
+
+# Resumes; the pictures of the table are in benchmark/index.html.
+benchmark: $(STAMP)  ## the evaluation table over data sets; writes benchmarks/RESULTS.md (an hour)
+	$(BIN)/neuroscribe benchmark --suite benchmarks/suite.json --out benchmark
+	cp benchmark/RESULTS.md benchmarks/RESULTS.md
 
 # Resumes; the weights go into the package when they are copied to descriptors/embedded_weights.
 train-embedded: $(STAMP)  ## train the embedded generator in training/work (an hour or so)

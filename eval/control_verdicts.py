@@ -12,13 +12,14 @@ from enum import StrEnum
 
 from eval.controls import PROTOCOL as CONTROLS
 from eval.controls import goal
+from eval.facets import MINIMUM_NEURONS
 from eval.label_recovery import PROTOCOL as LABEL_RECOVERY
 from eval.plot_words import percent
 from eval.records import Figure
 from eval.report_tables import place_words
 from eval.variant_words import VariantWords, without_curves
 from eval.variants import Reading
-from eval.verdicts import MINIMUM_NEURONS, Standing, judge, judge_facets
+from eval.verdicts import Standing, judge, judge_facets
 
 
 class Outcome(StrEnum):

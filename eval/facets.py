@@ -21,7 +21,10 @@ class Cutoff:
 
 HEADLINE = Cutoff(0.9, 2)
 FALLBACK = Cutoff(0.8, 1)
-"""Led with where no neuron reaches `HEADLINE`."""
+"""Led with where too few neurons reach `HEADLINE`."""
+
+MINIMUM_NEURONS = 30
+"""A headline over fewer neurons is too uncertain to be called a success or a failure."""
 
 _OF_NEURONS = frozenset(
     {
@@ -83,9 +86,15 @@ class FacetPopulation:
 
     @property
     def headline(self) -> CutoffFigures | None:
-        """The figures to lead with, at `HEADLINE` or else `FALLBACK`; None where neither is."""
+        """The figures to lead with: at `HEADLINE`, or at `FALLBACK` where more neurons count.
+
+        That is where fewer than `MINIMUM_NEURONS` reach `HEADLINE`. None where none reaches either.
+        """
         found = {each.cutoff: each for each in self.cutoffs}
-        return found.get(HEADLINE, found.get(FALLBACK))
+        strong, weak = found.get(HEADLINE), found.get(FALLBACK)
+        if strong is None or weak is None:
+            return strong or weak
+        return strong if strong.n >= min(MINIMUM_NEURONS, weak.n) else weak
 
     @property
     def shown_facet(self) -> str:
@@ -99,10 +108,16 @@ class FacetPopulation:
         if headline is not None and headline.cutoff == HEADLINE:
             return ""
         if headline is not None:
+            n_strong = sum(each.n for each in self.cutoffs if each.cutoff == HEADLINE)
+            carry = (
+                f"Only {n_strong} neurons carry"
+                if n_strong > 1
+                else ("Only one neuron carries" if n_strong else "No neuron carries")
+            )
             return (
-                f"No neuron carries {HEADLINE.k} labels of this facet with an AUROC of "
-                f"{HEADLINE.tau:g} or more; shown are those that carry at least {FALLBACK.k} with "
-                f"{FALLBACK.tau:g} or more."
+                f"{carry} {HEADLINE.k} labels of this facet with an AUROC of {HEADLINE.tau:g} or "
+                f"more; shown are those that carry at least {FALLBACK.k} with {FALLBACK.tau:g} or "
+                "more."
             )
         if self.labels is not None and self.labels.value == 0:
             return f"None of its {self.labels.n} labels has enough sentences to be judged."

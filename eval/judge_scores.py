@@ -60,8 +60,8 @@ class Population:
             reason = (
                 f"{self.described} tails are described, {self.drawn} were drawn and {self.fit} of "
                 f"them can be judged{_listed(self.unfit)}; expected {FEWEST_NEURONS} or more, and "
-                "half of those drawn. A larger corpus, or a larger share of texts that count as "
-                "active, gives each more texts"
+                "half of those drawn. A larger corpus, more texts a neuron or a larger share of "
+                "texts that count as active give each tail more to be judged on"
             )
             return [Figure.refused(self.protocol, reason, variant=self.variant(), n=self.fit)]
         if self.unfit:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from eval.facets import (
     FALLBACK,
     HEADLINE,
+    MINIMUM_NEURONS,
     Compared,
     CutoffFigures,
     FacetPopulation,
@@ -31,7 +32,6 @@ from eval.plot_words import decimals, interval, joined, left_out, place_name
 from eval.records import Figure
 from eval.table import TextTable
 from eval.variant_words import without_curves
-from eval.verdicts import MINIMUM_NEURONS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eval.facets import FALLBACK, HEADLINE, Cutoff
+from eval.facets import FALLBACK, HEADLINE, MINIMUM_NEURONS, Cutoff
 from eval.lexical import LexicalControl
 from eval.plot_canvas import (
     BASELINE,
@@ -26,7 +26,6 @@ from eval.records import Figure
 from eval.table import TextTable
 from eval.variant_words import VariantWords
 from eval.variants import Reading
-from eval.verdicts import MINIMUM_NEURONS
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

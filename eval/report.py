@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.control_verdicts import Outcome, judge_protocols
-from eval.facets import leading_populations, shared_notes
+from eval.facets import MINIMUM_NEURONS, leading_populations, shared_notes
 from eval.figures import (
     AUROC_AXIS,
     COLOUR_STEPS,
@@ -38,7 +38,7 @@ from eval.records import Figure
 from eval.report_content import HeatMap, ReportContent
 from eval.report_tables import evaluation_tables
 from eval.variant_words import without_curves
-from eval.verdicts import MINIMUM_NEURONS, Standing, headline_figures, judge_facets
+from eval.verdicts import Standing, headline_figures, judge_facets
 from indexer.storage import atomic_path
 from neurons.records import AbstentionReason, Explanation, Tail
 

@@ -10,10 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from eval.facets import CutoffFigures, FacetPopulation, leading_populations, shared_notes
+from eval.facets import (
+    MINIMUM_NEURONS,
+    CutoffFigures,
+    FacetPopulation,
+    leading_populations,
+    shared_notes,
+)
 from eval.records import Figure
 from eval.variants import Variant
-from eval.verdicts import MINIMUM_NEURONS, judge_population
+from eval.verdicts import judge_population
 from neurons.records import Tail
 
 if TYPE_CHECKING:

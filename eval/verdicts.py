@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from eval.facets import CutoffFigures, FacetPopulation, leading_populations
+from eval.facets import (
+    MINIMUM_NEURONS,
+    CutoffFigures,
+    FacetPopulation,
+    leading_populations,
+)
 from eval.records import Figure
-
-MINIMUM_NEURONS = 30
-"""A headline over fewer neurons is too uncertain to be called a success or a failure."""
 
 _METRIC_WORDS = {
     "P": "precision",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.benchmark_commands import benchmark
 from service.catalog_commands import UpdateOption, catalog_app
 from service.command_output import print_json, working
 from service.evaluate_commands import evaluate
@@ -150,6 +151,7 @@ def explain(
 
 
 app.command()(evaluate)
+app.command()(benchmark)
 
 
 @app.command()

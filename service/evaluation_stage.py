@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 EVALUATION = "evaluation.json"
 HUMAN = "human"
 _PARTS = "evaluation"
-_COMMON = ("match", "extract", "catalog", "corpus", "index")
+_COMMON = ("match", "extract", "catalog", "index")
 
 
 class EvaluationStage(GroupStage):
@@ -107,6 +107,7 @@ class EvaluationStage(GroupStage):
     def _protocol_inputs(self, protocol: Protocol, settings: EvaluationSettings) -> dict[str, Any]:
         return {
             "run": {name: self.outputs(name) for name in (*_COMMON, *protocol.reads)},
+            "corpus": self.corpus.fingerprint,
             "encoder": self.encoder.fingerprint,
             "matching": self.settings.matching.model_dump(mode="json"),
             "seed": self.settings.seed,

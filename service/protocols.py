@@ -54,6 +54,8 @@ class Protocol:
         return found
 
 
+_LABELS = ("corpus",)
+
 PROTOCOLS: dict[ProtocolName, Protocol] = {
     protocol.name: protocol
     for protocol in (
@@ -62,6 +64,7 @@ PROTOCOLS: dict[ProtocolName, Protocol] = {
             "do descriptors find the hidden labels that neurons carry?",
             "service.label_recovery_protocol:figures",
             Cost.SECONDS,
+            reads=_LABELS,
         ),
         Protocol(
             ProtocolName.CONTROLS,
@@ -95,12 +98,14 @@ PROTOCOLS: dict[ProtocolName, Protocol] = {
             "are concepts found that were planted in activations?",
             "service.planted_protocol:figures",
             Cost.MINUTE,
+            reads=_LABELS,
         ),
         Protocol(
             ProtocolName.PLANTED_MODEL,
             "are concepts found that were planted in the model's weights?",
             "service.planted_model_protocol:figures",
             Cost.MINUTES,
+            reads=_LABELS,
         ),
         Protocol(
             ProtocolName.DETECTION,

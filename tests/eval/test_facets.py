@@ -135,6 +135,19 @@ def test_populations_are_told_apart_by_facet_site_and_tail() -> None:
             "those that carry at least 1 with 0.8 or more.",
         ),
         (
+            "too few for the headline",
+            [*pair("tau=0.8", n=500), *pair("tau=0.9", k=2, n=29)],
+            Cutoff(0.8, 1),
+            "Only 29 neurons carry 2 labels of this facet with an AUROC of 0.9 or more; shown are "
+            "those that carry at least 1 with 0.8 or more.",
+        ),
+        (
+            "few either way",
+            [*pair("tau=0.8", n=12), *pair("tau=0.9", k=2, n=12)],
+            Cutoff(0.9, 2),
+            "",
+        ),
+        (
             "nothing",
             [judged(5), *pair("tau=0.8", **EMPTY)],
             None,

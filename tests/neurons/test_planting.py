@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from scipy.optimize import minimize
 from sklearn.metrics import roc_auc_score
 
 from indexer.arrays import BoolArray, IntArray
 from indexer.errors import InputError
-from neurons.planting import discriminants, plant, pooled_activations
+from neurons.planting import concept_directions, plant, pooled_activations
 from neurons.planting_inputs import input_moments, preactivation_spreads
 from neurons.reading import ExtractionSettings, read, tokenized
 from neurons.records import NeuronId, Pooling, Site
@@ -211,22 +211,35 @@ def test_arguments_that_do_not_fit_are_refused(subject: SubjectModel) -> None:
             plant(subject, NEURONS, texts, np.full((3, 20), everywhere), SETTINGS)
 
 
-def test_discriminants_are_those_of_scikit_learn() -> None:
-    """With the covariance within both kinds of texts, unshrunk, ours is its eigen solution."""
+def test_directions_minimise_the_penalised_loss() -> None:
+    """An oracle that never whitens: it penalises w' S w where the inputs are."""
     generator = np.random.default_rng(0)
-    means = generator.normal(size=(400, 6)).astype(np.float32)
-    members = generator.random((3, 400)) < 0.3
-    means[members[1]] += generator.normal(size=6).astype(np.float32)
+    means = (generator.normal(size=(300, 5)) @ generator.normal(size=(5, 5))).astype(np.float32)
+    members = generator.random((3, 300)) < 0.3
+    means[members[1]] += generator.normal(size=5).astype(np.float32)
+    covariance = np.cov(means.T.astype(np.float64)) * 3.0
+    shrunk = 0.9 * covariance + 0.1 * np.trace(covariance) / 5 * np.eye(5)
+    centred = means - means.mean(axis=0)
     for own in members:
-        centred = means - np.where(own[:, None], means[own].mean(axis=0), means[~own].mean(axis=0))
-        within = centred.T @ centred / 400
-        shrunk = 0.9 * within + 0.1 * np.trace(within) / 6 * np.eye(6)
-        (found,) = discriminants(within.astype(np.float64), means, own[None])
-        fitted = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.1).fit(means, own)
-        (expected,) = fitted.coef_
+        loss = penalised_loss(centred, own, shrunk)
+        expected = minimize(loss, np.zeros(6), tol=1e-10).x[:5]
+        (found,) = concept_directions(covariance, means, own[None])
         assert np.linalg.norm(found) == pytest.approx(1.0)
         assert found @ expected / np.linalg.norm(expected) == pytest.approx(1.0, abs=1e-4)
-        assert shrunk @ found @ (means[own].mean(axis=0) - means[~own].mean(axis=0)) > 0.0
+
+
+def penalised_loss(
+    centred: np.ndarray, own: BoolArray, shrunk: np.ndarray
+) -> Callable[[np.ndarray], float]:
+    """Of five weights and a bias; members and others count for 150 texts each."""
+    weights = 150.0 / np.where(own, own.sum(), (~own).sum())
+
+    def loss(row: np.ndarray) -> float:
+        margins = np.where(own, 1.0, -1.0) * (centred @ row[:5] + row[5])
+        penalty = row[:5] @ shrunk @ row[:5] / 2.0
+        return float(penalty + 0.03 * weights @ np.logaddexp(0.0, -margins))
+
+    return loss
 
 
 @pytest.mark.parametrize("pooling", list(Pooling))

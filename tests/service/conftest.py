@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from descriptors.sample import sample_corpus_path
+from eval.evaluation_settings import EvaluationSettings
 from indexer.engine import LocalEngine
 from service.evaluated_run import EvaluatedRun
 from service.finished_run import FinishedRun
@@ -80,6 +81,17 @@ def small_run(small_settings: RunSettings, tmp_path_factory: pytest.TempPathFact
     out = tmp_path_factory.mktemp("small") / "run"
     run_pipeline(small_settings, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def run_stages() -> tuple[str, ...]:
+    """Every stage of a run with default protocols, in order, each protocol one of them."""
+    from service.evaluation_stage import stage_name
+    from service.pipeline import STAGES
+
+    evaluated = STAGES.index("evaluate")
+    parts = map(stage_name, EvaluationSettings().protocols)
+    return (*STAGES[:evaluated], *parts, *STAGES[evaluated:])
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from typing import Any
 import pytest
 
 from service import cli
-from service.pipeline import STAGES
 from service.run_directory import RunDirectory
 
 # Where the tests run in the background of a shell, children would start with interrupts ignored.
@@ -463,6 +462,7 @@ def test_wherever_the_disk_is_full_stages_are_kept_and_the_run_goes_on(
     tiny: tuple[str, ...],
     attempt: Callable[..., Failed],
     monkeypatch: pytest.MonkeyPatch,
+    run_stages: tuple[str, ...],
 ) -> None:
     """Full in the middle of a stage's large files, and from the first byte of any on."""
     out = tmp_path / "run"
@@ -470,15 +470,15 @@ def test_wherever_the_disk_is_full_stages_are_kept_and_the_run_goes_on(
     with files_of_at_most(5_000):
         check_no_room(attempt(*arguments))
     assert contents(out) == {}
-    for number, stage in enumerate(STAGES):
+    for number, stage in enumerate(run_stages):
         for n_bytes in (10_000, 100) if has_large_files(finished, stage) else (100,):
             before = contents(out)
             with monkeypatch.context() as patch:
                 patch.setattr(RunDirectory, "stage", without_room(stage, n_bytes))
                 check_no_room(attempt(*arguments))
             found = contents(out)
-            done = {name for name in found if re.fullmatch("stages/[a-z_]+[.]json", name)}
-            assert done == {f"stages/{name}.json" for name in STAGES[:number]}
+            done = {name for name in found if re.fullmatch("stages/[a-z_-]+[.]json", name)}
+            assert done == {f"stages/{name}.json" for name in run_stages[:number]}
             assert all(found[name] == before[name] for name in done & set(before))
     finish = RunDirectory.finish
 

@@ -13,7 +13,7 @@ import pytest
 from indexer.errors import InputError
 from neurons.neurox_hdf5 import NeuroxHdf5
 from neurons.neurox_json import NeuroxJson
-from neurons.records import NeuronId
+from neurons.records import NeuronId, Tail
 from neurons.tokens import token_activations
 from service import cli
 from service import export as export_module
@@ -105,8 +105,22 @@ def test_explanations_are_those_of_the_run(
     exported(capsys, small_run, "parquet", tmp_path / "a.parquet")
     expected = pq.read_table(small_run / "explanations.parquet")
     found = pq.read_table(tmp_path / "a.parquet")
-    assert found.column_names == expected.column_names
-    assert found.to_pylist() == expected.to_pylist()
+    standing = {"lexical_excess", "lexical_p", "lexical_label"}
+    assert set(found.column_names) == set(expected.column_names) | standing
+    assert found.select(expected.column_names).to_pylist() == expected.to_pylist()
+
+
+def test_explanations_stand_beside_the_lexical_baseline(
+    capsys: pytest.CaptureFixture[str], small_run: Path, run: FinishedRun, tmp_path: Path
+) -> None:
+    exported(capsys, small_run, "parquet", tmp_path / "a.parquet")
+    rows = [row for row in pq.read_table(tmp_path / "a.parquet").to_pylist() if row["rank"]]
+    assert {row["lexical_label"] for row in rows} <= {"learned", "lexical"}
+    for row in rows:
+        tail = Tail(row["tail"])
+        standing = run.lexical.standing(NeuronId.parse(row["neuron"]), tail, row["auroc"])
+        assert (row["lexical_excess"], row["lexical_p"]) == (standing.excess, standing.p)
+        assert (row["lexical_label"] == "learned") == (standing.p <= 0.05)
 
 
 def test_neurons_can_be_chosen(

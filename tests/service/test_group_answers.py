@@ -16,11 +16,12 @@ from indexer.errors import RunError
 from neurons.group_records import NEURON_GROUPS_FILE, NeuronGroups, read_neuron_groups
 from neurons.records import LayerSite, NeuronId, Tail
 from service import cli, kept_groups
+from service.evaluation import evaluate_run
 from service.explain import explain_concept, explain_neuron
 from service.explained import CarryingNeuron, SetMember
 from service.finished_run import FinishedRun
 from service.group_answers import COMBINED_NEURONS, carrying_groups, group_of, neuron_set
-from service.pipeline import evaluate_run, run_pipeline
+from service.pipeline import run_pipeline
 from service.run_directory import RunDirectory
 from service.settings import RunSettings
 from service.terminal import show_run

@@ -16,10 +16,11 @@ from neurons.neurox_json import NeuroxJson
 from neurons.records import LayerSite, Site
 from neurons.store import ActivationStore
 from service import cli
+from service.evaluation import evaluate_run
 from service.export import export_neurox
 from service.finished_run import FinishedRun
 from service.imported_stage import PREFIX, CheckedSource
-from service.pipeline import STAGES, evaluate_run, report_run, run_pipeline
+from service.pipeline import report_run, run_pipeline
 from service.plan import plan_run
 from service.settings import RunSettings
 
@@ -58,11 +59,15 @@ def settings(small_settings: RunSettings, activations: Path) -> RunSettings:
 
 
 @pytest.fixture(scope="module")
-def imported(settings: RunSettings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def imported(
+    settings: RunSettings,
+    tmp_path_factory: pytest.TempPathFactory,
+    run_stages: tuple[str, ...],
+) -> Path:
     out = tmp_path_factory.mktemp("imported") / "run"
     summary = run_pipeline(settings, out)
     assert summary.complete
-    assert summary.recomputed == STAGES
+    assert summary.recomputed == run_stages
     return out
 
 

@@ -17,8 +17,11 @@ import torch
 from scipy.sparse import csr_matrix, load_npz
 from sklearn.metrics import roc_auc_score
 
+from eval.evaluation_file import read_evaluation
+from eval.evaluation_settings import EvaluationSettings
 from indexer.errors import InputError, RunError
-from service.pipeline import STAGES, RunSummary, evaluate_run, report_run, run_pipeline
+from service.evaluation import evaluate_run
+from service.pipeline import STAGES, RunSummary, report_run, run_pipeline
 from service.settings import RunSettings
 
 CORPUS_COLUMNS = ["id", "text", "labels", "document", "split"]
@@ -59,6 +62,7 @@ FIGURE_KEYS = {
     "null",
     "baseline",
     "n",
+    "reason",
 }
 UNITS = {"ffn": 1536, "hidden": 384}
 # Files that may differ when only labels do: they hold labels, or what was found with them.
@@ -70,7 +74,9 @@ LABELLED = {
     "settings.json",
     "stages/corpus.json",
     "stages/evaluate.json",
+    "stages/evaluate-label_recovery.json",
     "stages/report.json",
+    "evaluation/label_recovery.json",
 }
 MATCHING = {"null_quantile": 0.8, "minimum_discover": 3, "minimum_auroc": 0.6}
 
@@ -161,7 +167,9 @@ def layer_site_of(neuron: str) -> tuple[str, int]:
     return layer_site, int(unit)
 
 
-def test_the_run_holds_the_files_of_the_design_and_nothing_half_written(done: Finished) -> None:
+def test_the_run_holds_the_files_of_the_design_and_nothing_half_written(
+    done: Finished, run_stages: tuple[str, ...]
+) -> None:
     found = set(contents(done.out))
     sites = {f"activations/L{layer}.{site}.npy" for layer in range(6) for site in UNITS}
     assert found == {
@@ -186,15 +194,18 @@ def test_the_run_holds_the_files_of_the_design_and_nothing_half_written(done: Fi
         "proposals/proposals.jsonl",
         "exemplars.jsonl",
         "settings.json",
-        *(f"stages/{name}.json" for name in STAGES),
+        *(f"stages/{name}.json" for name in run_stages),
+        *(f"evaluation/{name}.json" for name in EvaluationSettings().protocols),
+        "lexical.json",
+        "null_distributions.json",
     }
     assert {path.name for path in done.out.iterdir() if path.name.startswith(".")} == {".lock"}
 
 
-def test_the_summary_says_what_was_done(done: Finished) -> None:
+def test_the_summary_says_what_was_done(done: Finished, run_stages: tuple[str, ...]) -> None:
     summary = done.summary
     assert summary.complete
-    assert summary.recomputed == STAGES
+    assert summary.recomputed == run_stages
     assert summary.reused == ()
     assert tuple(summary.results) == STAGES
     assert summary.report == str(done.out / "report.html")
@@ -340,10 +351,12 @@ def test_evaluation_names_split_facet_and_interval_of_every_figure(done: Finishe
     figures = json.loads((done.out / "evaluation.json").read_text())
     assert isinstance(figures, list)
     assert all(set(figure) == FIGURE_KEYS for figure in figures)
-    assert {figure["protocol"] for figure in figures} == {"label_recovery"}
-    assert {figure["split"] for figure in figures} == {"test"}
-    assert {figure["facet"] for figure in figures} == {"category", "sentiment", "stars", "theme"}
-    assert {figure["k"] for figure in figures} == {None, 1, 2, 5}
+    assert {figure["protocol"] for figure in figures} == set(EvaluationSettings().protocols)
+    splits = {figure["split"] for figure in figures}
+    assert splits <= {"test", "validation", "discover", "discover+validation"}
+    recovered = [figure for figure in figures if figure["protocol"] == "label_recovery"]
+    assert {figure["facet"] for figure in recovered} == {"category", "sentiment", "stars", "theme"}
+    assert {figure["k"] for figure in recovered} <= {None, 1, 2, 5, 50}
     for figure in figures:
         if figure["ci_low"] is not None:
             assert figure["ci_low"] <= figure["value"] <= figure["ci_high"]
@@ -372,11 +385,13 @@ def test_the_report_fetches_nothing(done: Finished) -> None:
     assert not re.search(r"url\(\s*['\"]?https?:", page)
 
 
-def test_the_manifest_holds_settings_seeds_versions_and_stages(done: Finished) -> None:
+def test_the_manifest_holds_settings_seeds_versions_and_stages(
+    done: Finished, run_stages: tuple[str, ...]
+) -> None:
     manifest = json.loads((done.out / "manifest.json").read_text())
     assert RunSettings.model_validate(manifest["settings"]) == done.settings
     assert manifest["seeds"] == {"run": 0}
-    assert set(manifest["stages"]) == set(STAGES)
+    assert set(manifest["stages"]) == set(run_stages)
     assert set(manifest["fingerprints"]) == {"corpus", "encoder", "model"}
     assert {"python", "neuroscribe", "torch", "transformers", "numpy"} <= set(manifest["versions"])
     assert manifest["stages"]["match"]["inputs"]["matching"]["null_quantile"] == 0.8
@@ -388,24 +403,26 @@ def test_nothing_in_a_run_says_where_it_lies(done: Finished) -> None:
         assert str(done.out.parent).encode() not in content, name
 
 
-def test_a_second_run_reuses_every_stage_and_every_byte(done: Finished) -> None:
+def test_a_second_run_reuses_every_stage_and_every_byte(
+    done: Finished, run_stages: tuple[str, ...]
+) -> None:
     before = contents(done.out)
     again = run_pipeline(done.settings, done.out)
-    assert (again.reused, again.recomputed) == (STAGES, ())
+    assert (again.reused, again.recomputed) == (run_stages, ())
     assert again.results == done.summary.results
     assert again.figures == done.summary.figures
     assert contents(done.out) == before
 
 
 def test_another_matching_setting_redoes_only_what_depends_on_it(
-    done: Finished, copied: Path
+    done: Finished, copied: Path, run_stages: tuple[str, ...]
 ) -> None:
     stricter = settings_for(
         Path(done.settings.corpus), matching={**MATCHING, "minimum_auroc": 0.75}
     )
     found = run_pipeline(stricter, copied)
     assert found.reused == STAGES[: STAGES.index("match")]
-    assert found.recomputed == STAGES[STAGES.index("match") :]
+    assert found.recomputed == run_stages[STAGES.index("match") :]
     counts = [each.results["match"]["described_positive"] for each in (found, done.summary)]
     assert counts[0] < counts[1]
     back = run_pipeline(done.settings, copied)
@@ -447,7 +464,12 @@ def test_an_unknown_stage_is_refused(done: Finished, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("labelling", ["permuted", "removed"])
 def test_labels_never_reach_the_pipeline(
-    done: Finished, copied: Path, tmp_path: Path, review_rows: list[dict[str, Any]], labelling: str
+    done: Finished,
+    copied: Path,
+    tmp_path: Path,
+    review_rows: list[dict[str, Any]],
+    run_stages: tuple[str, ...],
+    labelling: str,
 ) -> None:
     labels = [row["labels"] for row in review_rows]
     if labelling == "permuted":
@@ -459,10 +481,13 @@ def test_labels_never_reach_the_pipeline(
     source.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     out = tmp_path / "run"
     afresh = run_pipeline(settings_for(source), out)
-    assert afresh.recomputed == STAGES
+    assert afresh.recomputed == run_stages
     if labelling == "removed":
-        assert afresh.results["evaluate"] == {"figures": 0, "labels": 0, "facets": []}
-        assert json.loads((out / "evaluation.json").read_text()) == []
+        assert afresh.results["evaluate"]["labels"] == 0
+        figures = read_evaluation(out)
+        recovered = [each for each in figures if each.protocol == "label_recovery"]
+        assert [each.metric for each in recovered] == ["refused"]
+        assert "no labels" in recovered[0].reason
     before, after = contents(done.out), contents(out)
     assert set(before) == set(after)
     differing = {name for name in before if before[name] != after[name]}
@@ -472,7 +497,7 @@ def test_labels_never_reach_the_pipeline(
         assert corpus_of(out)[name] == corpus_of(done.out)[name]
     # Nor does it cost a run anything but its evaluation when labels come later.
     updated = run_pipeline(settings_for(source), copied, update=True)
-    assert updated.recomputed == ("corpus", "evaluate", "report")
+    assert updated.recomputed == ("corpus", "evaluate-label_recovery", "evaluate", "report")
     assert contents(copied) == after
 
 
@@ -483,13 +508,13 @@ def test_evaluate_and_report_are_done_again_to_the_same_bytes(done: Finished, co
     assert report_run(copied) == copied / "report.html"
     assert (copied / "report.html").stat().st_mtime_ns > times["report.html"]
     assert (copied / "evaluation.json").stat().st_mtime_ns == times["evaluation.json"]
-    assert tuple(evaluate_run(copied)) == done.summary.figures
+    assert tuple(evaluate_run(copied, again=True)) == done.summary.figures
     assert (copied / "evaluation.json").stat().st_mtime_ns > times["evaluation.json"]
     assert contents(copied) == contents(done.out)
 
 
 def test_bad_input_to_a_finished_run_harms_nothing(
-    done: Finished, copied: Path, tmp_path: Path
+    done: Finished, copied: Path, tmp_path: Path, run_stages: tuple[str, ...]
 ) -> None:
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
@@ -506,7 +531,7 @@ def test_bad_input_to_a_finished_run_harms_nothing(
         with pytest.raises(InputError):
             run_pipeline(wrong, copied, update=True)
         assert contents(copied) == before
-    assert run_pipeline(done.settings, copied).reused == STAGES
+    assert run_pipeline(done.settings, copied).reused == run_stages
 
 
 def test_a_corpus_that_has_become_unusable_harms_nothing(

@@ -133,7 +133,7 @@ def test_figures_are_compact_unless_all_are_wanted(capsys: pytest.CaptureFixture
 
 def test_no_figures_says_why(capsys: pytest.CaptureFixture[str]) -> None:
     show_figures(())
-    assert "the corpus has no labels" in capsys.readouterr().out
+    assert "no protocol was asked for" in capsys.readouterr().out
 
 
 def test_text_is_never_read_as_markup(capsys: pytest.CaptureFixture[str]) -> None:

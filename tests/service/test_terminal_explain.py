@@ -4,6 +4,7 @@ import pytest
 
 from descriptors.records import Split
 from eval.highlighting import Scale
+from eval.lexical import LexicalLabel, LexicalStanding
 from neurons.records import AbstentionReason, Match, Tail, TokenActivation
 from service.explained import (
     CarriedTogether,
@@ -127,6 +128,7 @@ def test_neuron_names_the_end_of_each_tail(capsys: pytest.CaptureFixture[str]) -
                 ExplainedTail(
                     tail=Tail.POSITIVE,
                     matches=(match(),),
+                    standings=(LexicalStanding(0.0312, 0.01, LexicalLabel.LEARNED),),
                     reason=None,
                     together=CarriedTogether(
                         parts=(part("late delivery"), part("refund")),
@@ -158,7 +160,7 @@ def test_neuron_names_the_end_of_each_tail(capsys: pytest.CaptureFixture[str]) -
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     for expected in (
         "L1.ffn.2 +",
-        "   1  late delivery  0.912  [0.850, 0.950]  0.00012         7.2",
+        "   1  late delivery  0.912  [0.850, 0.950]  0.00012         7.2  +0.031 learned",
         "together: late delivery + refund: 25.1% of its variance on test (shuffled",
         "strongest 50 sentences: no descriptor gathers them",
         "sentences with the highest activation",
