@@ -41,7 +41,8 @@ _STREAM = 111
 class PlantedModelSettings(Record):
     """How units are planted in the model.
 
-    `units` are planted for the catalog and again for each facet of labels. A concept is planted if
+    `units` are planted for the catalog and again for each facet of labels, fewer where that would
+    plant the same concept twice in a layer. A concept is planted if
     it holds for `minimum_positives` sentences or more on discover and on test, and for
     `maximum_share` of discover at most. Each unit is fitted on up to `fitted_positives` discover
     sentences of its concept and on `fitted_others` drawn from all. The edited units are matched
@@ -136,9 +137,8 @@ def plan_planting(task: PlantedModelTask, settings: PlantedModelSettings) -> Pla
         refused.append(no_labels(PROTOCOL, SPLIT))
     kinds = [kind for kind in kinds if not kind.refusal(PROTOCOL, SPLIT, plantable)]
     ffn = {place: units for place, units in task.layers.items() if place.site is Site.FFN}
-    available = int(_LARGEST_SHARE * sum(ffn.values()))
-    per_kind = min(settings.units, available // max(1, len(kinds)))
-    if kinds and per_kind < FEWEST_UNITS:
+    room = int(_LARGEST_SHARE * sum(ffn.values())) // max(1, len(kinds))
+    if kinds and room < FEWEST_UNITS:
         reason = (
             f"the run has {sum(ffn.values())} units of the {Site.FFN} site, expected "
             f"{round(FEWEST_UNITS * len(kinds) / _LARGEST_SHARE)} or more to plant {FEWEST_UNITS} "
@@ -146,7 +146,30 @@ def plan_planting(task: PlantedModelTask, settings: PlantedModelSettings) -> Pla
         )
         refused.append(Figure.refused(PROTOCOL, reason, split=SPLIT, n=sum(ffn.values())))
         kinds = []
-    return _drawn(task, settings, kinds, _places(ffn, per_kind * len(kinds), task.seed), refused)
+    refused += [each for kind in kinds for each in _too_alike(kind, len(ffn))]
+    kinds = [kind for kind in kinds if not _too_alike(kind, len(ffn))]
+    counts = [min(settings.units, room, kind.n_concepts * len(ffn)) for kind in kinds]
+    return _drawn(task, settings, kinds, counts, _places(ffn, sum(counts), task.seed), refused)
+
+
+def _too_alike(concepts: Concepts, n_layers: int) -> list[Figure]:
+    """One refused figure if concepts and layers give too few units that are not the same twice."""
+    n_different = concepts.n_concepts * n_layers
+    if n_different >= FEWEST_UNITS:
+        return []
+    reason = (
+        f"{concepts.n_concepts} concepts in {n_layers} layers give {n_different} different units, "
+        f"expected {FEWEST_UNITS} or more; use a deeper model or more concepts"
+    )
+    refused = Figure.refused(
+        PROTOCOL,
+        reason,
+        variant=concepts.variant,
+        split=SPLIT,
+        facet=concepts.facet,
+        n=n_different,
+    )
+    return [refused]
 
 
 def _places(ffn: Mapping[LayerSite, int], n_wanted: int, seed: int) -> tuple[NeuronId, ...]:
@@ -167,6 +190,7 @@ def _drawn(
     task: PlantedModelTask,
     settings: PlantedModelSettings,
     kinds: list[Concepts],
+    counts: list[int],
     places: tuple[NeuronId, ...],
     refused: list[Figure],
 ) -> Plan:
@@ -176,11 +200,13 @@ def _drawn(
     number = {neuron: place for place, neuron in enumerate(neurons)}
     groups, chosen = [], [generator.permutation(discover)[: settings.fitted_others]]
     holds = np.zeros((len(neurons), task.membership.shape[1]), dtype=np.bool_)
-    per_kind = len(places) // max(1, len(kinds))
-    for place, concepts in enumerate(kinds):
-        own = places[place * per_kind : (place + 1) * per_kind]
-        gold = np.resize(generator.permutation(concepts.n_concepts), per_kind)
+    firsts = np.cumsum([0, *counts]).tolist()
+    for concepts, first, last in zip(kinds, firsts, firsts[1:], strict=False):
+        own = places[first:last]
         units = np.asarray([number[neuron] for neuron in own], dtype=np.int64)
+        order = generator.permutation(concepts.n_concepts)
+        n_layers = len({neuron.layer for neuron in own})
+        gold = order[_concept_turns(len(own), concepts.n_concepts, n_layers)]
         groups.append(PlantedGroup(concepts, units, gold))
         sets = indicator(concepts.sets)
         for concept in np.unique(gold).tolist():
@@ -190,3 +216,14 @@ def _drawn(
             chosen.append(positives[: settings.fitted_positives])
     rows = np.unique(np.concatenate(chosen))
     return Plan(neurons, tuple(groups), rows, holds[:, rows], tuple(refused))
+
+
+def _concept_turns(n_units: int, n_concepts: int, n_layers: int) -> IntArray:
+    """Which concept's turn it is for each unit, layers taking turns too (`n_units`).
+
+    Concept and layer together decide what is fitted, so no pair may come twice. Both take turns
+    until the pairs would repeat, and then the concepts move on by one.
+    """
+    turns = np.arange(n_units)
+    moved = turns // np.lcm(n_layers, n_concepts)
+    return np.asarray((turns + moved) % n_concepts, dtype=np.int64)

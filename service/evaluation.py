@@ -44,7 +44,8 @@ def evaluate_run(
         told = stages.settings.evaluation
         told = told if judge is None else told.judged_by(judge)
         if again:
-            stages.run.forget(*(stage_name(name) for name in names or told.protocols))
+            parts = (stage_name(name) for name in names or told.protocols)
+            stages.run.forget(*parts, "evaluate", "report")
         if answers:
             stages.take_answers(answers)
         stages.evaluate(names, told)

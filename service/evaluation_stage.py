@@ -81,7 +81,7 @@ class EvaluationStage(GroupStage):
             write_figures(self.run.path / _part(HUMAN), figures)
             return {"raters": len(files)}
 
-        self.run.forget(stage_name(HUMAN))
+        self.run.withdraw(stage_name(HUMAN))
         self.run.stage(stage_name(HUMAN), self._human_inputs(), [_part(HUMAN)], action)
 
     def _human_inputs(self) -> dict[str, Any]:

@@ -27,9 +27,8 @@ PLANTABLE = Plantable(
 def members(discover: int, validation: int, test: int) -> BoolArray:
     """The first sentences of each split."""
     found = np.zeros(200, dtype=np.bool_)
-    for own, count in zip(
-        (ROWS.discover, ROWS.validation, ROWS.test), (discover, validation, test)
-    ):
+    splits = (ROWS.discover, ROWS.validation, ROWS.test)
+    for own, count in zip(splits, (discover, validation, test), strict=True):
         found[own[:count]] = True
     return found
 

@@ -106,11 +106,24 @@ def test_fitting_sees_discover_alone_and_enough_of_each_concept() -> None:
     assert 12 * 25 <= len(plan.rows) <= 12 * 25 * 2 + 40
 
 
-def test_concepts_repeat_where_units_are_more() -> None:
-    plan = plan_planting(task(topics(0, 5)), SETTINGS)
-    assert np.bincount(plan.groups[0].gold).tolist() in ([3, 3, 2, 2, 2], [2, 2, 2, 3, 3]) or (
-        sorted(np.bincount(plan.groups[0].gold)) == [2, 2, 2, 3, 3]
-    )
+@pytest.mark.parametrize("n_topics", [4, 5, 6, 9])
+def test_a_concept_is_planted_once_in_a_layer(n_topics: int) -> None:
+    many = SETTINGS.model_copy(update={"units": 30})
+    plan = plan_planting(task(topics(0, n_topics), ()), many)
+    (group,) = plan.groups
+    pairs = {
+        (plan.neurons[unit].layer, concept)
+        for unit, concept in zip(group.units, group.gold.tolist(), strict=True)
+    }
+    assert len(pairs) == len(group.units) == min(30, 3 * n_topics)
+
+
+def test_too_few_different_units_are_refused() -> None:
+    plan = plan_planting(task(topics(0, 3)), SETTINGS)
+    assert [group.concepts.variant for group in plan.groups] == ["gold=labels"]
+    (refused,) = plan.refused
+    assert (refused.variant, refused.n) == ("gold=descriptors", 9)
+    assert "3 concepts in 3 layers give 9 different units, expected 10" in refused.reason
 
 
 def test_too_few_units_for_all_kinds_are_refused() -> None:

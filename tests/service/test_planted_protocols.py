@@ -17,7 +17,7 @@ from service.planted_protocol import figures as planted_figures
 
 SETTINGS = PlantedSettings(units=20, strengths=(3.0,), minimum_positives=5)
 MODEL_SETTINGS = PlantedModelSettings(
-    units=10, minimum_positives=5, fitted_others=60, natural_units=40
+    units=10, minimum_positives=2, fitted_others=60, natural_units=40
 )
 
 
