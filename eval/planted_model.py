@@ -42,11 +42,10 @@ class PlantedModelSettings(Record):
     """How units are planted in the model.
 
     `units` are planted for the catalog and again for each facet of labels, fewer where that would
-    plant the same concept twice in a layer. A concept is planted if
-    it holds for `minimum_positives` sentences or more on discover and on test, and for
-    `maximum_share` of discover at most. Each unit is fitted on up to `fitted_positives` discover
-    sentences of its concept and on `fitted_others` drawn from all. The edited units are matched
-    among `natural_units` of the run.
+    plant a concept twice in one layer. A concept is planted if it holds for `minimum_positives`
+    sentences or more on discover and on test, and for `maximum_share` of discover at most. Each
+    unit is fitted on up to `fitted_positives` discover sentences of its concept and on
+    `fitted_others` drawn from all. The edited units are matched among `natural_units` of the run.
     """
 
     units: int = Field(default=30, ge=FEWEST_UNITS)

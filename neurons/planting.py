@@ -92,8 +92,7 @@ def concept_directions(
     """The direction of unit length that tells each concept from the rest (`n_concepts, n_inputs`).
 
     w minimises w' S w / 2 + C sum of logistic losses, in which members and others weigh the same;
-    S is the covariance, shrunk toward a multiple of the identity (Friedman 1989). The penalty keeps
-    a direction that many tokens share from costing less than one they do not.
+    S is the covariance, shrunk toward a multiple of the identity (Friedman 1989).
 
     Args:
         covariance: of tokens (`n_inputs, n_inputs`).

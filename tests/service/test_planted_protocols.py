@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy.sparse import csr_matrix
 
 from descriptors.corpus import Labels
 from eval.planted import PlantedSettings
@@ -17,7 +19,7 @@ from service.planted_protocol import figures as planted_figures
 
 SETTINGS = PlantedSettings(units=20, strengths=(3.0,), minimum_positives=5)
 MODEL_SETTINGS = PlantedModelSettings(
-    units=10, minimum_positives=2, fitted_others=60, natural_units=40
+    units=10, minimum_positives=5, fitted_others=60, natural_units=40
 )
 
 
@@ -31,8 +33,12 @@ def without_labels(run: EvaluatedRun) -> None:
     run.labels = Labels((), run.labels.membership[:0])
 
 
-def with_one_facet(run: EvaluatedRun) -> None:
-    run.labels = run.labels.facet("stars")
+def with_words_as_labels(run: EvaluatedRun) -> None:
+    """One facet: which common words stand in a sentence."""
+    texts = [set(run.corpus.text(row).casefold().split()) for row in range(len(run.corpus))]
+    words = ("and", "for", "in", "is", "it", "my", "of", "to", "was", "with")
+    holds = csr_matrix(np.array([[word in text for text in texts] for word in words]))
+    run.labels = Labels(tuple(f"word:{word}" for word in words), holds)
 
 
 def test_concepts_planted_in_activations_are_judged(evaluated_run: EvaluatedRun) -> None:
@@ -60,7 +66,7 @@ def test_a_run_without_labels_is_judged_by_its_catalog_alone(evaluated_run: Eval
 
 
 def test_concepts_planted_in_the_model_are_judged(evaluated_run: EvaluatedRun) -> None:
-    with_one_facet(evaluated_run)
+    with_words_as_labels(evaluated_run)
     before = {
         name: value.clone() for name, value in evaluated_run.subject.model.state_dict().items()
     }
@@ -75,7 +81,8 @@ def test_concepts_planted_in_the_model_are_judged(evaluated_run: EvaluatedRun) -
     assert (precision.k, precision.split, precision.n) == (1, "test", 10)
     assert precision.value is not None
     assert precision.value >= (precision.null or 0.0)
-    assert only(figures, "gold=labels upper_bound", "P").facet == "stars"
+    words = only(figures, "gold=labels upper_bound", "P")
+    assert (words.facet, words.n) == ("word", 10)
     after = evaluated_run.subject.model.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert planted_model_figures(evaluated_run, MODEL_SETTINGS) == figures
@@ -85,7 +92,7 @@ def test_imported_activations_are_refused(evaluated_run: EvaluatedRun) -> None:
     def imported() -> SubjectModel:
         raise InputError("the run has imported its activations")
 
-    with_one_facet(evaluated_run)
+    with_words_as_labels(evaluated_run)
     evaluated_run._subject = imported
     (figure,) = planted_model_figures(evaluated_run, MODEL_SETTINGS)
     assert (figure.metric, figure.reason) == ("refused", "the run has imported its activations")
@@ -94,7 +101,7 @@ def test_imported_activations_are_refused(evaluated_run: EvaluatedRun) -> None:
 def test_a_gated_model_is_refused(
     evaluated_run: EvaluatedRun, tiny_model: Callable[[str], Path]
 ) -> None:
-    with_one_facet(evaluated_run)
+    with_words_as_labels(evaluated_run)
     gated = SubjectModel.load(str(tiny_model("modernbert")), "cpu")
     evaluated_run._subject = lambda: gated
     (figure,) = planted_model_figures(evaluated_run, MODEL_SETTINGS)
