@@ -13,13 +13,12 @@ from eval.records import Figure
 from eval.recovery import PROTOCOL as LABEL_RECOVERY
 from eval.table import TextTable, figure_cells
 
-_HEADER = ("metric", "of", "value", "null", "baseline", "n", "")
+_HEADER = ("metric", "of", "value", "null", "baseline", "n", "controls")
 _MOST_ROWS = 8
 _MARKS = {
-    Outcome.FAILS: "does not clear",
+    Outcome.FAILS: "fails",
     Outcome.CLEARS: "clears",
     Outcome.TOO_FEW: "too few",
-    Outcome.REFUSED: "not evaluated",
 }
 
 
