@@ -6,11 +6,8 @@ content security policy that allows its one style sheet, by its hash, and pictur
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Iterator
-from importlib import resources
 from typing import TYPE_CHECKING
 
 from eval.benchmark_averages import leading_rows
@@ -19,6 +16,7 @@ from eval.benchmark_table import Section, sections
 from eval.facets import HEADLINE
 from eval.matchers import OURS, TRUE_LABELS
 from eval.table import TextTable
+from eval.web_page import page_part, page_templates, policy_hash, showable
 
 if TYPE_CHECKING:
     from eval.plots import BenchmarkPoint, Plot
@@ -26,8 +24,7 @@ if TYPE_CHECKING:
 _TITLE = "neuroscribe benchmark"
 _METRICS = ("precision", "recall")
 _METHODS_OF_A_PLOT = 8
-# Lone surrogates cannot be encoded; browsers read the other characters as damage or control.
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_FOLDER = "benchmark_templates"
 
 
 def markdown_page(results: BenchmarkResults) -> str:
@@ -41,32 +38,25 @@ def markdown_page(results: BenchmarkResults) -> str:
         parts += [_markdown_table(table) for table in section.tables]
         if section.notes:
             parts.append("".join(f"* {_markdown_text(note)}\n" for note in section.notes))
-    return _UNSHOWABLE.sub("\ufffd", "\n".join(parts))
+    return showable("\n".join(parts))
 
 
 def html_page(results: BenchmarkResults) -> str:
     """All sections and plots as an HTML page that loads nothing."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("eval", "benchmark_templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = resources.files("eval").joinpath("benchmark_templates", "benchmark.css")
-    text = style.read_text(encoding="utf-8")
+    style = page_part(_FOLDER, "benchmark.css")
     shown: tuple[Section, ...] = tuple(sections(results))
-    page = environment.get_template("benchmark.html.j2").render(
-        title=_TITLE,
-        sections=shown,
-        plots=tuple(benchmark_plots(results)),
-        picture=_picture,
-        style=text,
-        style_hash=_hash(text),
+    page = (
+        page_templates(_FOLDER)
+        .get_template("benchmark.html.j2")
+        .render(
+            title=_TITLE,
+            sections=shown,
+            plots=tuple(benchmark_plots(results)),
+            style=style,
+            style_hash=policy_hash(style),
+        )
     )
-    return _UNSHOWABLE.sub("\ufffd", page)
+    return showable(page)
 
 
 def benchmark_plots(results: BenchmarkResults) -> Iterator[Plot]:
@@ -126,17 +116,6 @@ def _point(row: RecoveryRow, metric: str, method: str) -> BenchmarkPoint:
         upper_bound=getattr(row, f"{metric}_upper"),
         n=row.n,
     )
-
-
-def _picture(plot: Plot) -> str:
-    """A plot as an address that holds it: as an image it can neither run nor load anything."""
-    svg = _UNSHOWABLE.sub("\ufffd", plot.svg).encode("utf-8")
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode("ascii")
-
-
-def _hash(text: str) -> str:
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")
 
 
 def _markdown_table(table: TextTable) -> str:

@@ -6,15 +6,14 @@ the one script put in here.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib import resources
 from string import ascii_uppercase
 
 from eval.human_agreement import NONE_OF_THEM
 from eval.human_sheet import HumanItem, HumanSheet
+from eval.web_page import page_part, page_templates, policy_hash, showable
 
 NONE_WORD = "none"
+_FOLDER = "human_templates"
 
 
 def option_letter(option: int) -> str:
@@ -38,24 +37,20 @@ def option_of(letter: str) -> int:
 
 def render_sheet(sheet: HumanSheet) -> str:
     """The page; the same sheet gives the same text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("eval", "human_templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    style, script = page_part(_FOLDER, "sheet.css"), page_part(_FOLDER, "sheet.js")
+    page = (
+        page_templates(_FOLDER)
+        .get_template("sheet.html.j2")
+        .render(
+            sheet=sheet,
+            letters=ascii_uppercase,
+            style=style,
+            script=script,
+            style_hash=policy_hash(style),
+            script_hash=policy_hash(script),
+        )
     )
-    style, script = _part("sheet.css"), _part("sheet.js")
-    return environment.get_template("sheet.html.j2").render(
-        sheet=sheet,
-        letters=ascii_uppercase,
-        style=style,
-        script=script,
-        style_hash=_hash(style),
-        script_hash=_hash(script),
-    )
+    return showable(page)
 
 
 def sheet_rows(sheet: HumanSheet) -> list[dict[str, str]]:
@@ -74,12 +69,3 @@ def _row(sheet: str, item: HumanItem, n_columns: int) -> dict[str, str]:
         **dict(zip(ascii_uppercase, (*item.options, *padding), strict=False)),
         "answer": "",
     }
-
-
-def _part(name: str) -> str:
-    return resources.files("eval").joinpath("human_templates", name).read_text(encoding="utf-8")
-
-
-def _hash(part: str) -> str:
-    digest = hashlib.sha256(part.encode("utf-8")).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")

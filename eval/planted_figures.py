@@ -7,13 +7,12 @@ is fixed in `eval.metrics`.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from eval.intervals import bootstrap_interval
+from eval.mean_figures import mean_figure
 from eval.metrics import Ranking, distinct_hits, precision_at_k, recall_at_k, recall_ceiling
 from eval.records import Figure
 from indexer.arrays import BoolArray, DoubleArray, IntArray
@@ -233,23 +232,15 @@ def _figure(
             facet=inputs.facet,
             n=values.size,
         )
-    interval = bootstrap_interval(values, seed=inputs.seed)
-    return Figure(
+    return mean_figure(
+        values,
         protocol=PROTOCOL,
         variant=variant,
         metric=metric,
         k=k,
         split=SPLIT,
         facet=inputs.facet,
-        value=_mean(values),
-        ci_low=None if interval is None else interval.low,
-        ci_high=None if interval is None else interval.high,
-        null=None if null is None else _mean(null),
-        baseline=None if baseline is None else _mean(baseline),
-        n=values.size,
+        null=null,
+        baseline=baseline,
+        seed=inputs.seed,
     )
-
-
-def _mean(values: DoubleArray) -> float:
-    """The mean, the same for any order of the values."""
-    return math.fsum(values) / values.size

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.intervals import bootstrap_interval
 from eval.label_recovery import rankings_of
+from eval.mean_figures import mean_figure
 from eval.metrics import Ranking, ranked_hits
 from eval.planted_figures import commonest_descriptors
 from eval.planted_model import FEWEST_UNITS, PROTOCOL, SPLIT, Plan, PlantedGroup, PlantedModelTask
@@ -183,23 +182,15 @@ class _Judged:
                 facet=concepts.facet,
                 n=values.size,
             )
-        interval = bootstrap_interval(values, seed=self.task.seed)
-        return Figure(
+        return mean_figure(
+            values,
             protocol=PROTOCOL,
             variant=variant,
             metric=metric,
             k=k,
             split=SPLIT,
             facet=concepts.facet,
-            value=_mean(values),
-            ci_low=None if interval is None else interval.low,
-            ci_high=None if interval is None else interval.high,
-            null=None if null is None else _mean(null),
-            baseline=None if baseline is None else _mean(baseline),
-            n=values.size,
+            null=null,
+            baseline=baseline,
+            seed=self.task.seed,
         )
-
-
-def _mean(values: DoubleArray) -> float:
-    """The mean, the same for any order of the values."""
-    return math.fsum(values) / values.size

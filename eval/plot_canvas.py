@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from eval.table import TextTable
+from eval.web_page import showable
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist
@@ -126,7 +127,7 @@ class Plot:
     @property
     def address(self) -> str:
         """An address that holds the picture; as an image it can neither run nor load anything."""
-        return _DATA_ADDRESS + base64.b64encode(self.svg.encode("utf-8")).decode("ascii")
+        return _DATA_ADDRESS + base64.b64encode(showable(self.svg).encode("utf-8")).decode("ascii")
 
 
 def draw(title: str, alt: str, height: int, paint: Callable[[Canvas], None]) -> str:

@@ -7,11 +7,8 @@ hashes, and loads nothing.
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +36,7 @@ from eval.report_content import HeatMap, ReportContent
 from eval.report_tables import evaluation_tables
 from eval.variant_words import without_curves
 from eval.verdicts import Standing, headline_figures, judge_facets
+from eval.web_page import page_part, page_templates, policy_hash, showable
 from indexer.storage import atomic_path
 from neurons.records import AbstentionReason, Explanation, Tail
 
@@ -64,8 +62,7 @@ MEANING_OF_REASON = {
         "A descriptor fits on the sentences it was found on, but not on sentences held back."
     ),
 }
-# Lone surrogates cannot be encoded; browsers read the other characters as damage or control.
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_FOLDER = "templates"
 
 
 def page_fingerprint() -> str:
@@ -73,7 +70,7 @@ def page_fingerprint() -> str:
     package = resources.files("eval")
     digest = hashlib.sha256()
     for name in sorted(item.name for item in package.joinpath("templates").iterdir()):
-        digest.update(_part(name).encode("utf-8"))
+        digest.update(page_part(_FOLDER, name).encode("utf-8"))
     for name in sorted(item.name for item in package.iterdir()):
         if name.startswith(_LOOK_OF_PLOTS):
             digest.update(package.joinpath(name).read_bytes())
@@ -82,8 +79,8 @@ def page_fingerprint() -> str:
 
 def render_report(content: ReportContent) -> str:
     """The report as an HTML page; the same content gives the same text."""
-    style = _part("report.css") + _part("charts.css")
-    script = _part("report.js") + _part("map.js")
+    style = page_part(_FOLDER, "report.css") + page_part(_FOLDER, "charts.css")
+    script = page_part(_FOLDER, "report.js") + page_part(_FOLDER, "map.js")
     whole = without_curves(content.figures)
     page = (
         _environment()
@@ -107,11 +104,11 @@ def render_report(content: ReportContent) -> str:
             ),
             style=style,
             script=script,
-            style_hash=_hash(style),
-            script_hash=_hash(script),
+            style_hash=policy_hash(style),
+            script_hash=policy_hash(script),
         )
     )
-    return _UNSHOWABLE.sub("\ufffd", page)
+    return showable(page)
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -161,15 +158,7 @@ def _bubbles(content: ReportContent) -> tuple[Bubble, ...]:
 
 
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("eval", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_templates(_FOLDER)
     environment.filters.update(
         whole=lambda number: f"{number:,}",
         decimals=_decimals,
@@ -234,13 +223,3 @@ def _chance(probability: float) -> str:
 def _duration(seconds: float) -> str:
     """Seconds below two minutes, else minutes."""
     return f"{seconds:.1f} s" if seconds < 120 else f"{seconds / 60:.1f} min"
-
-
-@cache
-def _part(name: str) -> str:
-    return resources.files("eval").joinpath("templates", name).read_text(encoding="utf-8")
-
-
-def _hash(part: str) -> str:
-    digest = hashlib.sha256(part.encode("utf-8")).digest()
-    return "sha256-" + base64.b64encode(digest).decode("ascii")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from neurons.group_records import (
@@ -15,7 +14,7 @@ from service.catalog_stages import DESCRIPTORS, MEMBERSHIP
 from service.lexical_stage import LexicalStage
 
 if TYPE_CHECKING:
-    from neurons.split_rows import Block, Watch
+    pass
 
 NEURON_GROUPS = NEURON_GROUPS_FILE
 SETTINGS = NeuronGroupSettings()
@@ -54,25 +53,10 @@ class GroupStage(LexicalStage):
             SETTINGS,
             self.settings.matching,
             self.settings.seed,
-            watch=group_watch(self.progress),
+            watch=self.watched("neuron groups"),
         )
         write_neuron_groups(self.run.path / NEURON_GROUPS, found)
         return _counts(found)
-
-
-def group_watch(progress: bool) -> Watch:
-    """Shows how many neurons have been compared with the others."""
-
-    def watch(blocks: Iterable[Block], n_neurons: int) -> Iterable[Block]:
-        from tqdm import tqdm
-
-        bar = tqdm(total=n_neurons, desc="neuron groups", unit="neuron", disable=not progress)
-        with bar:
-            for block in blocks:
-                yield block
-                bar.update(block.shape[1])
-
-    return watch
 
 
 def _counts(found: NeuronGroups) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from neurons.group_records import (
     write_neuron_groups,
 )
 from neurons.records import NeuronId
-from service.group_stage import SETTINGS, group_watch
+from service.group_stage import SETTINGS
+from service.neuron_bar import neuron_bar
 from service.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _found(run: FinishedRun, progress: bool) -> NeuronGroups:
         rows=run.split_rows,
     )
     settings = run.settings
-    watch = group_watch(progress)
+    watch = neuron_bar("neuron groups", shown=progress)
     return find_neuron_groups(evidence, SETTINGS, settings.matching, settings.seed, watch=watch)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +10,13 @@ from neurons.records import Explanation, NeuronId
 from neurons.statistics_file import STATISTICS_FILE
 from service.catalog_stages import DESCRIPTORS, MEMBERSHIP, CatalogStages
 from service.extraction_stage import ACTIVATIONS as ACTIVATIONS
+from service.neuron_bar import neuron_bar
 
 if TYPE_CHECKING:
     from neurons.exemplars import NeuronTail
     from neurons.rank_arithmetic import RankArithmetic
     from neurons.records import NeuronExemplars
-    from neurons.split_rows import Block, Watch
+    from neurons.split_rows import Watch
 
 EXPLANATIONS = "explanations.parquet"
 EXEMPLARS = "exemplars.jsonl"
@@ -30,17 +30,7 @@ class NeuronStages(CatalogStages):
 
     def watched(self, doing: str) -> Watch:
         """Shows progress over blocks of neurons."""
-
-        def watch(blocks: Iterable[Block], n_neurons: int) -> Iterator[Block]:
-            from tqdm import tqdm
-
-            hidden = not self.progress
-            with tqdm(total=n_neurons, desc=doing, unit="neuron", disable=hidden) as bar:
-                for block in blocks:
-                    yield block
-                    bar.update(block.shape[1])
-
-        return watch
+        return neuron_bar(doing, shown=self.progress)
 
     def describe_neurons(self) -> None:
         """`neurons.parquet`: moments, quantiles and strongest sentences of every neuron."""

@@ -39,7 +39,8 @@ _HALF_BYTES = 2
 class Minutes(Record):
     """Estimated minutes by part, 0 for what is done; `matching` is the ranking of all neurons.
 
-    `lexical` reads and ranks the random-weight models. `proposing` is None where the speed of an LM is not known; it is not in the total then.
+    `lexical` reads and ranks the random-weight models. `proposing` is None where the speed of an LM
+    is not known; it is not in the total then.
     """
 
     embeddings: float

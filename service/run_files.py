@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import RunError
 from neurons.records import Explanation, Match, NeuronId, Tail
+from service.neuron_bar import neuron_bar
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from indexer.arrays import FloatArray
     from indexer.encoder import SentenceEncoder
     from indexer.whitening import Whitening
-    from neurons.split_rows import Activations, Block, SplitRows, Watch
+    from neurons.split_rows import Activations, SplitRows, Watch
     from neurons.store import ActivationStore
     from neurons.subject import SubjectModel
     from service.settings import RunSettings
@@ -64,17 +64,7 @@ class RunFiles(ABC):
 
     def watched(self, doing: str) -> Watch:
         """Shows progress over blocks of neurons."""
-
-        def watch(blocks: Iterable[Block], n_neurons: int) -> Iterator[Block]:
-            from tqdm import tqdm
-
-            hidden = not self.progress
-            with tqdm(total=n_neurons, desc=doing, unit="neuron", disable=hidden) as bar:
-                for block in blocks:
-                    yield block
-                    bar.update(block.shape[1])
-
-        return watch
+        return neuron_bar(doing, shown=self.progress)
 
     @cached_property
     def corpus(self) -> Corpus:
