@@ -53,6 +53,14 @@ def evaluate(
         list[Path] | None,
         typer.Option(help="Take in what people answered, a file each; repeatable."),
     ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN",
+            help="Another run on the same model: by other proposers, with another seed, or on "
+            "another corpus. Tells how far the two agree.",
+        ),
+    ] = None,
     everything: Annotated[
         bool, typer.Option("--all", help="Show every figure; --json always holds them all.")
     ] = False,
@@ -74,6 +82,7 @@ def evaluate(
             judge=judge,
             again=again,
             answers=answers or (),
+            against=against,
             progress=output.progress,
         )
     if output.json:

@@ -9,6 +9,7 @@ from eval.evaluation_settings import ProtocolName
 from eval.records import Figure
 from indexer.errors import InputError
 from service.evaluation_stage import stage_name
+from service.finished_run import FinishedRun
 from service.pipeline import finished_stages
 
 EVERY = "all"
@@ -21,6 +22,7 @@ def evaluate_run(
     judge: str | None = None,
     again: bool = False,
     answers: Sequence[Path] = (),
+    against: Path | None = None,
     progress: bool = False,
 ) -> list[Figure]:
     """Judge a finished run and rebuild its report; returns all its figures.
@@ -31,14 +33,17 @@ def evaluate_run(
         judge: a generative LM that judges as well.
         again: whether to compute anew what was computed before.
         answers: what people answered to the run's questions, one file a rater.
+        against: another finished run on the same neurons, to tell how far the two agree.
         progress: whether to show progress bars on stderr.
 
     Raises:
-        InputError: there is no run at `out`, a protocol is unknown, or answers do not fit.
+        InputError: there is no run at `out`, a protocol is unknown, or answers or another run do
+            not fit.
         RunError: the run is not complete or damaged.
     """
     from eval.evaluation_file import read_evaluation
 
+    other = None if against is None else FinishedRun(against)
     names = None if protocols is None else _named(protocols)
     with finished_stages(out, progress=progress) as stages:
         told = stages.settings.evaluation
@@ -48,6 +53,8 @@ def evaluate_run(
             stages.run.forget(*parts, "evaluate", "report")
         if answers:
             stages.take_answers(answers)
+        if other is not None:
+            stages.compare(other)
         stages.evaluate(names, told)
         stages.report()
     return read_evaluation(out)

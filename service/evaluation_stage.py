@@ -12,7 +12,9 @@ from service.group_stage import GroupStage
 from service.protocols import PROTOCOLS, Protocol
 
 if TYPE_CHECKING:
+    from eval.records import Figure
     from service.evaluated_run import EvaluatedRun
+    from service.finished_run import FinishedRun
 
 EVALUATION = "evaluation.json"
 HUMAN = "human"
@@ -61,8 +63,7 @@ class EvaluationStage(GroupStage):
                 parts.append(protocol.name)
             else:
                 self.run.withdraw(stage)
-        if self._human_kept():
-            parts.append(HUMAN)
+        parts += self._told_parts()
         inputs = {"parts": {name: self.outputs(stage_name(name)) for name in parts}}
         self.run.stage("evaluate", inputs, [EVALUATION], lambda: self._collect(parts))
 
@@ -72,26 +73,49 @@ class EvaluationStage(GroupStage):
         Raises:
             InputError: no questions were drawn for the run, or a file holds no answers to them.
         """
-        from eval.evaluation_file import write_figures
         from service.human_check import answered_figures
 
-        figures = answered_figures(self.run.path, files, self.settings.seed)
+        self._tell(HUMAN, answered_figures(self.run.path, files, self.settings.seed))
+
+    def compare(self, other: FinishedRun) -> None:
+        """Whether another run says the same of the neurons.
+
+        Raises:
+            InputError: it is about other neurons.
+        """
+        from service.against import figures_against
+
+        model = self.run.stages()["extract"].inputs["model"]
+        stability = self.settings.evaluation.stability
+        figures = figures_against(self.evaluated, model, other, stability)
+        self._tell(f"against-{other.path.name}", figures)
+
+    def _tell(self, name: str, figures: list[Figure]) -> None:
+        """Keep figures that come from elsewhere, as long as they are about the explanations."""
+        from eval.evaluation_file import write_figures
 
         def action() -> Any:
-            write_figures(self.run.path / _part(HUMAN), figures)
-            return {"raters": len(files)}
+            write_figures(self.run.path / _part(name), figures)
+            return {"figures": len(figures)}
 
-        self.run.withdraw(stage_name(HUMAN))
-        self.run.stage(stage_name(HUMAN), self._human_inputs(), [_part(HUMAN)], action)
+        self.run.withdraw(stage_name(name))
+        self.run.stage(stage_name(name), self._told_inputs(), [_part(name)], action)
 
-    def _human_inputs(self) -> dict[str, Any]:
+    def _told_inputs(self) -> dict[str, Any]:
         return {"explanations": self.outputs("match")}
 
-    def _human_kept(self) -> bool:
-        if self.run.holds(stage_name(HUMAN), self._human_inputs()):
-            return True
-        self.run.withdraw(stage_name(HUMAN))
-        return False
+    def _told_parts(self) -> list[str]:
+        """What was told of these explanations from elsewhere; the rest goes."""
+        found = []
+        for stage in self.run.stages():
+            name = stage.removeprefix(stage_name(""))
+            if name == stage or name in set(ProtocolName):
+                continue
+            if self.run.holds(stage, self._told_inputs()):
+                found.append(name)
+            else:
+                self.run.withdraw(stage)
+        return found
 
     def _kept(self, protocol: Protocol, settings: EvaluationSettings) -> bool:
         """Whether what an earlier evaluation found is still true; told otherwise, it is."""

@@ -10,8 +10,10 @@ from eval.evaluation_file import read_evaluation
 from eval.evaluation_settings import EvaluationSettings, ProtocolName
 from eval.human_page import option_letter
 from eval.human_sheet import HumanKey, HumanSettings
+from eval.records import Figure
 from indexer.errors import InputError
 from indexer.storage import read_json
+from neurons.records import Site
 from service.evaluation import evaluate_run
 from service.finished_run import FinishedRun
 from service.human_check import write_human_check
@@ -102,3 +104,50 @@ def test_what_people_answered_is_kept_as_long_as_it_is_about_the_explanations(
     matching = small_settings.matching.model_copy(update={"matches": 2})
     run_pipeline(small_settings.model_copy(update={"matching": matching}), out, update=True)
     assert "human" not in protocols(out)
+
+
+def agreement(figures: list[Figure], reading: str, metric: str) -> dict[str, Figure]:
+    words = f"{reading} against=other"
+    return {
+        each.variant.removeprefix(words).strip(): each
+        for each in figures
+        if each.variant.startswith(words) and each.metric == metric
+    }
+
+
+def test_a_run_agrees_with_itself_and_less_with_another(
+    out: Path, small_settings: RunSettings, tmp_path: Path
+) -> None:
+    shutil.copytree(out, tmp_path / "other")
+    same = agreement(evaluate_run(out, against=tmp_path / "other"), "generators", "Jaccard")
+    assert {each.value for each in same.values() if each.value is not None} == {1.0}
+    assert all((each.baseline or 0.0) < 1.0 for each in same.values())
+    shutil.rmtree(tmp_path / "other")
+    matching = small_settings.matching.model_copy(update={"minimum_auroc": 0.7})
+    stricter = small_settings.model_copy(update={"matching": matching})
+    run_pipeline(stricter, tmp_path / "other")
+    less = agreement(evaluate_run(out, against=tmp_path / "other"), "generators", "Jaccard")
+    compared = [each.value for each in less.values() if each.value is not None]
+    assert compared
+    assert all(value < 1.0 for value in compared)
+
+
+def test_runs_on_other_sentences_are_compared_by_the_texts_of_descriptors(
+    out: Path, small_settings: RunSettings, tmp_path: Path
+) -> None:
+    reading = small_settings.reading.model_copy(update={"limit": 200})
+    run_pipeline(small_settings.model_copy(update={"reading": reading}), tmp_path / "other")
+    found = evaluate_run(out, against=tmp_path / "other")
+    (counterparts,) = agreement(found, "corpora", "counterparts").values()
+    assert counterparts.value is not None
+    assert 0.0 < counterparts.value <= 1.0
+
+
+def test_runs_on_other_neurons_cannot_be_compared(
+    out: Path, small_settings: RunSettings, tmp_path: Path
+) -> None:
+    extraction = small_settings.extraction.model_copy(update={"sites": (Site.FFN,)})
+    changed = small_settings.model_copy(update={"extraction": extraction})
+    run_pipeline(changed, tmp_path / "other")
+    with pytest.raises(InputError, match="is about other neurons"):
+        evaluate_run(out, against=tmp_path / "other")
