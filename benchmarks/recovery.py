@@ -108,6 +108,7 @@ def measure(workspace: Path, corpus: str) -> list[Measurement]:
     for setup, options in SETUPS.items():
         command = neuroscribe(
             *("run", "--corpus", str(source), "--site", "ffn", "--out", str(out), "--update"),
+            *("--lexical-seeds", "0", "--protocol", "label_recovery"),
             *OPTIONS.get(corpus, ()),
             *options,
         )
