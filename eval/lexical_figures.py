@@ -12,7 +12,7 @@ import numpy as np
 from eval.controls import PROTOCOL, ControlSettings
 from eval.intervals import Interval, bootstrap_interval, ratio_interval
 from eval.lexical import LexicalBaseline, LexicalControl, LexicalRecord, LexicalSample
-from eval.lexical_held_out import held_out
+from eval.lexical_held_out import HeldOut, held_out
 from eval.records import Figure
 from indexer.arrays import BoolArray, DoubleArray, IntArray
 from neurons.matching import TAILS
@@ -47,9 +47,11 @@ def lexical_figures(
 
     Variants name the control, then layer, tail and site; without them it is all neurons together.
     `learned`: its `null` is the same share of all random units judged by others of their kind, and
-    its `baseline` that of the random units which the run's thresholds would describe, each left out
-    where they are too few. `best_AUROC` (the median), `best_AUROC_share` (`tau=0.9`) and
-    `described` are values of the random units, with those of the run's neurons as `baseline`.
+    its `baseline` the share that as many random units would make it: those among them that the
+    run's thresholds describe and that come out learned, for each described tail of the run. Both
+    are left out where random units are too few. `best_AUROC` (the median), `best_AUROC_share`
+    (`tau=0.9`) and `described` are values of the random units, with those of the run's neurons as
+    `baseline`.
 
     Args:
         record: what was found in random models.
@@ -150,8 +152,19 @@ def _learned_figure(
         ratio_interval(parts[described], wholes[described], seed=seed),
         n_tails,
         null=_share(control.units, settings.minimum_neurons),
-        baseline=_share(control.matches, settings.minimum_neurons),
+        baseline=_imitated(control, n_tails / learned.judged[place].size, settings),
     )
+
+
+def _imitated(control: HeldOut, described: float, settings: ControlSettings) -> float | None:
+    """Described and learned tails of random units, for each described tail of as many others.
+
+    A share among described random tails alone would say nothing where few of them are described:
+    the fewer, the stronger they are.
+    """
+    if control.units.size < settings.minimum_neurons:
+        return None
+    return min(1.0, int(control.matches.sum()) / control.units.size / described)
 
 
 def _random_figures(
