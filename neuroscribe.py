@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from neurons.group_records import read_neuron_groups as read_neuron_groups
     from neurons.statistics_file import read_statistics as read_neuron_statistics
     from service.engines import opened_engine as opened_engine
+    from service.evaluation import evaluate_run as evaluate
     from service.explain import explain_concept as explain_concept
     from service.explain import explain_neuron as explain_neuron
     from service.explain import explain_text as explain_text
     from service.export import export_neurox as export_neurox
     from service.export import export_table as export_table
     from service.finished_run import FinishedRun as FinishedRun
-    from service.evaluation import evaluate_run as evaluate
     from service.pipeline import report_run as report
     from service.pipeline import run_pipeline as run
     from service.plan import plan_run as plan
