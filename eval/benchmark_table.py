@@ -12,6 +12,7 @@ from eval.benchmark_averages import (
     column_averages,
     leading_rows,
 )
+from eval.benchmark_controls import CONTROLS_LEGEND, control_tables
 from eval.benchmark_records import (
     BenchmarkResults,
     BenchmarkRun,
@@ -67,6 +68,7 @@ def sections(results: BenchmarkResults) -> Iterator[Section]:
         for site in results.sites:
             yield _averages(results, column_averages(results, column, site))
             yield _at_a_glance(results, column, site)
+            yield from _controls(results, column, site)
     yield _runs(results.runs)
     yield Section(
         "Every data set",
@@ -77,6 +79,12 @@ def sections(results: BenchmarkResults) -> Iterator[Section]:
         "The matchers",
         notes=tuple(f"{name}: {about_matcher(name)}" for name in results.matchers),
     )
+
+
+def _controls(results: BenchmarkResults, column: Column, site: str) -> Iterator[Section]:
+    tables = tuple(control_tables(results, column, site))
+    if tables:
+        yield Section(f"Controls: {column}, {site}", (CONTROLS_LEGEND,), tables=tables)
 
 
 def _circumstances(results: BenchmarkResults) -> Section:
