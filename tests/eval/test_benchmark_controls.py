@@ -24,12 +24,12 @@ FIGURES = [
     control("shuffled_sentences site=ffn", "described", 0.001, baseline=0.8),
     control("random_descriptors site=ffn", "described", 0.02, baseline=0.8),
     control("shuffled_sentences q=0.05", "false_discovery_share", 0.0004),
-    control("random_weights", "learned", 0.5, 0.05, 0.06),
+    control("random_weights", "learned", 0.5, null=0.05, baseline=0.06),
     control("random_weights layer=0 tail=+ site=ffn", "learned", 0.4),
     control("random_weights layer=1 tail=+ site=ffn", "learned", 0.7),
     control("random_weights layer=1 tail=- site=ffn", "learned", 0.1),
     control("random_directions layer=1 tail=+ site=ffn", "learned", 0.2),
-    control("halves tail=+ site=ffn", "Jaccard", 0.57, 0.01),
+    control("halves tail=+ site=ffn", "Jaccard", 0.57, null=0.01),
 ]
 
 
