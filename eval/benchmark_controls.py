@@ -17,15 +17,15 @@ _MISSING = "-"
 _NULL_Q = "0.05"
 _HEADER = (
     *("data set", "described", "under nulls", f"null pairs with q <= {_NULL_Q}"),
-    *("learned", "null", "baseline", "Jaccard@2 of halves", "null"),
+    *("learned", "null", "Jaccard@2 of halves", "null"),
 )
 CONTROLS_LEGEND = (
     "described: the share of neurons with a description, and the largest share under shuffled "
     "sentences, shuffled memberships and random descriptors, of which 0.05 is allowed. learned: "
     "the share of described tails whose first match is stronger than 19 of 20 units of the same "
-    "layer reach with random weights; null: the same for random units judged by others; baseline: "
-    "what as many random units would make of it. Jaccard@2: of the first two descriptors from two "
-    "halves of the corpus, positive tails; null: one half shuffled."
+    "layer reach with random weights; null: the same for random units judged by others. "
+    "Jaccard@2: of the first two descriptors from two halves of the corpus, positive tails; null: "
+    "one half shuffled."
 )
 
 
@@ -58,7 +58,6 @@ def _row(corpus: str, figures: Sequence[BenchmarkFigure], site: str) -> tuple[st
         _number(_largest(pairs), 4),
         _number(None if learned is None else learned.value),
         _number(None if learned is None else learned.null),
-        _number(None if learned is None else learned.baseline),
         _number(None if halves is None else halves.value),
         _number(None if halves is None else halves.null),
     )

@@ -37,7 +37,7 @@ def test_the_worst_null_and_every_layer_are_shown() -> None:
     told = results([row("news"), row("mail")], FIGURES)
     controls, layers = control_tables(told, COLUMN, "ffn")
     assert controls.rows == (
-        ("news", "0.800", "0.020", "0.0004", "0.500", "0.050", "0.060", "0.570", "0.010"),
+        ("news", "0.800", "0.020", "0.0004", "0.500", "0.050", "0.570", "0.010"),
     )
     assert layers.header == ("data set", "L0", "L1")
     assert layers.rows == (("news", "0.400", "0.700"),)
