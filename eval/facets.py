@@ -86,15 +86,15 @@ class FacetPopulation:
 
     @property
     def headline(self) -> CutoffFigures | None:
-        """The figures to lead with: at `HEADLINE`, or at `FALLBACK` where more neurons count.
+        """The figures to lead with: at `HEADLINE`, or at `FALLBACK` where only there enough count.
 
-        That is where fewer than `MINIMUM_NEURONS` reach `HEADLINE`. None where none reaches either.
+        Enough are `MINIMUM_NEURONS`. None where no neuron reaches either.
         """
         found = {each.cutoff: each for each in self.cutoffs}
         strong, weak = found.get(HEADLINE), found.get(FALLBACK)
         if strong is None or weak is None:
             return strong or weak
-        return strong if strong.n >= min(MINIMUM_NEURONS, weak.n) else weak
+        return weak if strong.n < MINIMUM_NEURONS <= weak.n else strong
 
     @property
     def shown_facet(self) -> str:

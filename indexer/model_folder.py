@@ -25,6 +25,8 @@ def model_folder(name: str) -> Path:
     """
     if name == BUNDLED:
         return bundled_model_path()
+    if not name.strip():
+        raise InputError(f"{name!r} names no model; name `{BUNDLED}`, a folder, or a Hub id")
     local = Path(name).expanduser()
     folder = local if local.exists() else _hub_folder(name)
     if not folder.is_dir():

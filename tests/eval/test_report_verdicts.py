@@ -71,5 +71,5 @@ def test_shares_are_never_rounded_to_none_or_all(
 def test_page_fingerprint_follows_the_templates(monkeypatch: pytest.MonkeyPatch) -> None:
     before = page_fingerprint()
     assert page_fingerprint() == before
-    monkeypatch.setattr(report, "_part", lambda name: f"another {name}")
+    monkeypatch.setattr(report, "page_part", lambda folder, name: f"another {folder} {name}")
     assert page_fingerprint() != before
