@@ -11,9 +11,10 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.extraction import Texts, matrix_rate, useful_work
+from benchmarks.extraction import matrix_rate, useful_work
 from benchmarks.processes import watch
 from benchmarks.records import Measurement
+from neurons.listed_texts import ListedTexts
 
 _RESULT = "gpu.json"
 _TOKENS = 128
@@ -60,10 +61,10 @@ def model_folder(folder: Path) -> Path:
     return folder
 
 
-def texts(n_sentences: int) -> Texts:
+def texts(n_sentences: int) -> ListedTexts:
     """Texts of `_TOKENS` tokens and more, all different."""
     words = ("battery", "price", "delivery", "screen", "late", "good", "phone", "refund")
-    return Texts(
+    return ListedTexts(
         [
             " ".join(words[(number + place * (1 + number % 5)) % 8] for place in range(_TOKENS))
             for number in range(n_sentences)

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.corpora import sentences
-from benchmarks.extraction import Texts
 from benchmarks.processes import watch
 from benchmarks.records import Measurement
+from neurons.listed_texts import ListedTexts
 
 if TYPE_CHECKING:
     from neurons.split_rows import Block
@@ -100,7 +100,7 @@ def _work(workspace: Path) -> None:
 
     def extracted(size: int) -> None:
         folder = workspace / "scaling"
-        extract(subject, Texts(texts[:size]), folder, ExtractionSettings(), key="benchmark")
+        extract(subject, ListedTexts(texts[:size]), folder, ExtractionSettings(), key="benchmark")
         shutil.rmtree(folder)
 
     def by_sentences(size: int) -> None:
