@@ -6,7 +6,6 @@ content security policy that allows its one style sheet, by its hash, and pictur
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from eval.benchmark_records import BenchmarkResults, Column, RecoveryRow
 from eval.benchmark_table import Section, sections
 from eval.facets import HEADLINE
 from eval.matchers import OURS, TRUE_LABELS
-from eval.table import TextTable
+from eval.table import TextTable, markdown_row, markdown_text
 from eval.web_page import page_part, page_templates, policy_hash, showable
 
 if TYPE_CHECKING:
@@ -31,13 +30,13 @@ def markdown_page(results: BenchmarkResults) -> str:
     """All sections as markdown text."""
     parts = [f"# {_TITLE}\n"]
     for section in sections(results):
-        parts.append(f"{'#' * section.level} {_markdown_text(section.title)}\n")
+        parts.append(f"{'#' * section.level} {markdown_text(section.title)}\n")
         if section.command:
             parts.append(f"    {' '.join(section.command.split())}\n")
-        parts += [f"{_markdown_text(paragraph)}\n" for paragraph in section.paragraphs]
+        parts += [f"{markdown_text(paragraph)}\n" for paragraph in section.paragraphs]
         parts += [_markdown_table(table) for table in section.tables]
         if section.notes:
-            parts.append("".join(f"* {_markdown_text(note)}\n" for note in section.notes))
+            parts.append("".join(f"* {markdown_text(note)}\n" for note in section.notes))
     return showable("\n".join(parts))
 
 
@@ -120,17 +119,6 @@ def _point(row: RecoveryRow, metric: str, method: str) -> BenchmarkPoint:
 
 def _markdown_table(table: TextTable) -> str:
     rules = ["---" if place < table.n_left else "---:" for place in range(len(table.header))]
-    title = [f"**{_markdown_text(table.title)}**", ""] if table.title else []
-    rows = [_markdown_row(row) for row in table.rows]
-    return "\n".join([*title, _markdown_row(table.header), f"| {' | '.join(rules)} |", *rows, ""])
-
-
-def _markdown_row(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(_markdown_text(cell) for cell in cells)} |"
-
-
-def _markdown_text(text: str) -> str:
-    """Text that neither ends a cell nor starts markdown or HTML."""
-    escaped = re.sub(r"([\\|*_`<])", r"\\\1", text)
-    # Brackets hold intervals; they are a link only before a parenthesis.
-    return " ".join(escaped.replace("](", "]\\(").split())
+    title = [f"**{markdown_text(table.title)}**", ""] if table.title else []
+    rows = [markdown_row(row) for row in table.rows]
+    return "\n".join([*title, markdown_row(table.header), f"| {' | '.join(rules)} |", *rows, ""])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import Field
@@ -27,8 +27,12 @@ from eval.null_memberships import NullKind
 from eval.records import Figure
 from indexer.arrays import DoubleArray, IntArray
 from indexer.records import Record
-from neurons.matching import TAILS
+from neurons.matching import TAILS, MatchingSettings, judgeable
 from neurons.records import NeuronId
+from neurons.split_rows import SplitRows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 PROTOCOL = "controls"
 MAXIMUM_DESCRIBED = 0.05
@@ -48,6 +52,22 @@ class ControlSettings(Record):
         default=(0.01, 0.05, 0.1, 0.2), min_length=1
     )
     minimum_neurons: int = Field(default=20, ge=2)
+
+
+def nothing_to_match(membership: csr_matrix, rows: SplitRows, settings: MatchingSettings) -> str:
+    """Why no control can be matched, empty where some descriptor can.
+
+    Args:
+        membership: sentences of each descriptor (`n_descriptors, n_sentences`).
+        rows: rows of each split.
+        settings: of the run's matcher.
+    """
+    if judgeable(membership, rows, settings).any():
+        return ""
+    return (
+        f"none of the {membership.shape[0]} descriptors has enough sentences in every split to be "
+        "matched; give more sentences, or lower the minima of matching"
+    )
 
 
 def goal(figure: Figure) -> float | None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from eval.judge_scores import JudgedScores, JudgeFailed, Told, arms, ask_each, collect, columns
+from eval.judge_scores import JudgedScores, JudgeFailed, Told, arms, columns, scores_of
 from eval.judged_tails import Descriptions
 from eval.judged_texts import TextSample
-from eval.judges import Judge, TextQuestion, Unanswered
+from eval.judges import Judge, TextQuestion
 from eval.score_metrics import auroc, f1
 from eval.yes_no import balanced_accuracy, best_threshold
 from indexer.arrays import BoolArray, DoubleArray
@@ -67,16 +68,7 @@ def detect(judge: Judge, tails: Sequence[DetectionTail]) -> JudgedScores | Judge
             for description in arms(tail.descriptions, judge)
         ]
 
-    answers = ask_each(judge, judge.judge_texts, [about(tail) for tail in tails])
-    if isinstance(answers, JudgeFailed):
-        return answers
-    return collect(
-        judge,
-        [
-            own if isinstance(own, Unanswered) else _scored(judge, tail, own)
-            for tail, own in zip(tails, answers, strict=True)
-        ],
-    )
+    return scores_of(judge, judge.judge_texts, tails, about, partial(_scored, judge))
 
 
 def _scored(

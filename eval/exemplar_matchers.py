@@ -13,7 +13,7 @@ from eval.matcher_task import (
     mirrored,
     strongest_sentences,
 )
-from eval.metrics import Ranking
+from eval.rankings import commonest_descriptors
 from indexer.arrays import DoubleArray, IntArray
 from neurons.auroc import set_sizes
 
@@ -42,12 +42,7 @@ def exemplar_counts(task: MatcherTask) -> Rankings:
 def frequency(task: MatcherTask) -> Rankings:
     """The commonest descriptors of discover for every neuron, the first in order among equals."""
     sizes = set_sizes(task.membership[:, task.rows.discover])
-    commonest = np.argsort(-sizes, kind="stable")[: task.n_ranks]
-    n_neurons = task.activations.n_neurons
-    ranking = Ranking(
-        np.broadcast_to(commonest, (n_neurons, commonest.size)),
-        np.full(n_neurons, commonest.size, dtype=np.int64),
-    )
+    ranking = commonest_descriptors(sizes, task.n_ranks, task.activations.n_neurons)
     return ranking, ranking
 
 

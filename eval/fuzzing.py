@@ -11,14 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from eval.detection import AUROC, BALANCED_ACCURACY, F1, decision_metrics
-from eval.judge_scores import JudgedScores, JudgeFailed, Told, arms, ask_each, collect, columns
+from eval.judge_scores import JudgedScores, JudgeFailed, Told, arms, columns, scores_of
 from eval.judged_tails import Descriptions
 from eval.judged_texts import FEWEST_ACTIVE, Shortfall
-from eval.judges import Highlight, HighlightQuestion, Judge, Unanswered, WordedText
+from eval.judges import Highlight, HighlightQuestion, Judge, WordedText
 from indexer.arrays import BoolArray, DoubleArray
 
 PROTOCOL = "fuzzing"
@@ -108,23 +109,14 @@ def fuzzed(
 
 def fuzz(judge: Judge, tails: Sequence[FuzzingTail]) -> JudgedScores | JudgeFailed:
     """Ask a judge about every tail's highlights, and score its answers."""
-    questions = [
-        [
+
+    def about(tail: FuzzingTail) -> list[HighlightQuestion]:
+        return [
             HighlightQuestion(description, tail.highlights)
             for description in arms(tail.descriptions, judge)
         ]
-        for tail in tails
-    ]
-    answers = ask_each(judge, judge.judge_highlights, questions)
-    if isinstance(answers, JudgeFailed):
-        return answers
-    return collect(
-        judge,
-        [
-            own if isinstance(own, Unanswered) else _scored(judge, tail, own)
-            for tail, own in zip(tails, answers, strict=True)
-        ],
-    )
+
+    return scores_of(judge, judge.judge_highlights, tails, about, partial(_scored, judge))
 
 
 def _scored(

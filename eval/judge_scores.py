@@ -22,6 +22,7 @@ from indexer.errors import BackendError
 
 _Question = TypeVar("_Question")
 _Answer = TypeVar("_Answer")
+_Tail = TypeVar("_Tail")
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,34 @@ def ask_each(
         missing = [part for part in parts if isinstance(part, Unanswered)]
         found.append(missing[0] if missing else [p for p in parts if not isinstance(p, Unanswered)])
     return found
+
+
+def scores_of(
+    judge: Judge,
+    ask: Callable[[list[_Question]], list[_Answer | Unanswered]],
+    tails: Sequence[_Tail],
+    about: Callable[[_Tail], Sequence[_Question]],
+    scored: Callable[[_Tail, list[_Answer]], Mapping[str, DoubleArray]],
+) -> JudgedScores | JudgeFailed:
+    """Ask a judge about every tail, and score its answers.
+
+    Args:
+        judge: who is asked.
+        ask: its method that answers.
+        tails: what it is asked about.
+        about: the questions about a tail.
+        scored: the metrics of a tail from the answers to them.
+    """
+    answers = ask_each(judge, ask, [about(tail) for tail in tails])
+    if isinstance(answers, JudgeFailed):
+        return answers
+    return collect(
+        judge,
+        [
+            own if isinstance(own, Unanswered) else scored(tail, own)
+            for tail, own in zip(tails, answers, strict=True)
+        ],
+    )
 
 
 def collect(

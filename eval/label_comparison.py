@@ -23,8 +23,8 @@ from eval.rankings import rankings_of
 from indexer.arrays import BoolArray, DoubleArray, IntArray
 from neurons.auroc import indicator, set_sizes
 from neurons.match_block import JudgeableSets, SplitAreas, match_block, split_areas
-from neurons.matching import Matcher, MatchingSettings
-from neurons.null import permuted_rows
+from neurons.matching import Matcher, MatchingSettings, judgeable
+from neurons.null import shuffled_order
 from neurons.split_rows import SplitRanks, SplitRows, ranked_blocks
 
 if TYPE_CHECKING:
@@ -39,13 +39,7 @@ def judged_labels(
     Only these have an upper bound, so only these are gold. `minimum_positives` asks for more test
     sentences with the label, and without it, than the matcher does.
     """
-    held_out = settings.minimum_held_out
-    least = (settings.minimum_discover, held_out, max(held_out, minimum_positives))
-    judged = np.ones(len(labels), dtype=bool)
-    for own, minimum in zip((rows.discover, rows.validation, rows.test), least, strict=True):
-        sizes = set_sizes(labels.membership[:, own])
-        judged &= (sizes >= minimum) & (len(own) - sizes >= minimum)
-    return judged
+    return judgeable(labels.membership, rows, settings, minimum_positives)
 
 
 def shuffled_documents(membership: csr_matrix, rows: SplitRows, seed: int) -> csr_matrix:
@@ -53,11 +47,7 @@ def shuffled_documents(membership: csr_matrix, rows: SplitRows, seed: int) -> cs
 
     Matching it against the activations is matching shuffled activations against the membership.
     """
-    generator = np.random.default_rng(seed)
-    columns = np.arange(membership.shape[1])
-    for own in (rows.discover, rows.validation, rows.test):
-        columns[own] = own[permuted_rows(rows.documents[own], generator)]
-    return membership[:, columns]
+    return membership[:, shuffled_order(rows, membership.shape[1], seed)]
 
 
 @dataclass(frozen=True, eq=False)

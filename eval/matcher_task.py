@@ -15,7 +15,7 @@ from eval.rankings import N_RANKS
 from indexer.arrays import DoubleArray, FloatArray, IntArray
 from indexer.records import Record
 from neurons.auroc import half_keys
-from neurons.null import permuted_rows
+from neurons.null import shuffled_order
 from neurons.split_rows import Activations, SplitRows, Watch, finite_blocks, unwatched
 
 if TYPE_CHECKING:
@@ -143,10 +143,7 @@ class MatcherTask:
 
         Nothing is left to find: what a matcher answers then is its null.
         """
-        generator = np.random.default_rng(seed)
-        order = np.arange(self.activations.n_sentences)
-        for own in (self.rows.discover, self.rows.validation, self.rows.test):
-            order[own] = own[permuted_rows(self.rows.documents[own], generator)]
+        order = shuffled_order(self.rows, self.activations.n_sentences, seed)
         vectors = None if self.sentence_vectors is None else self.sentence_vectors[order]
         return replace(self, membership=self.membership[:, order], sentence_vectors=vectors)
 

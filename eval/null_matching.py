@@ -16,7 +16,6 @@ from neurons.explanation_file import described_tails
 from neurons.match_block import match_block, pair_z, split_areas
 from neurons.matching import Matcher, MatchingSettings
 from neurons.rank_arithmetic import NUMPY_RANKS, RankArithmetic
-from neurons.significance import ZHistogram
 from neurons.split_rows import (
     Activations,
     SplitRanks,
@@ -111,7 +110,6 @@ class _Counting:
         self._matcher = Matcher(
             task.activations, membership, task.rows, task.settings, task.seed, task.arithmetic
         )
-        self._histogram = ZHistogram()
         self._lowest_z = float(ndtri(1.0 - max(task.levels)))
         self._z: list[DoubleArray] = []
         self._n_kept: list[IntArray] = []
@@ -124,7 +122,6 @@ class _Counting:
         areas = split_areas(ranks, sets)
         block = match_block(ranks, sets, settings, areas)
         self._matcher.take(block)
-        self._histogram.merge(block.histogram)
         self._best.append(best_candidates(areas, sets, settings))
         self._varying.append(~block.constant)
         self._keep(pair_z(ranks, areas, sets))
@@ -150,7 +147,7 @@ class _Counting:
         n_pairs = 2 * len(self._matcher.sets.rows)
         blocks = []
         for z, n_kept in zip(self._z, self._n_kept, strict=True):
-            q = self._histogram.q_values(z)
+            q = self._matcher.q_values(z)
             owner = np.repeat(np.arange(len(n_kept)), n_kept)
             counts = [
                 np.bincount(owner[q <= level], minlength=len(n_kept)) for level in self._task.levels

@@ -28,8 +28,8 @@ from eval.records import Figure
 from indexer.arrays import BoolArray
 from indexer.records import Record
 from neurons.auroc import set_sizes
-from neurons.matching import Matcher, MatchingSettings
-from neurons.split_rows import Activations, SplitRows, Watch, ranked_blocks, unwatched
+from neurons.matching import MatchingSettings, match_all
+from neurons.split_rows import Activations, SplitRows, Watch, unwatched
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -149,14 +149,8 @@ def _matched(
     memberships = [task.membership, shuffled_documents(task.membership, task.rows, task.seed)]
     if concepts.are_labels:
         memberships.append(concepts.sets)
-    matchers = [
-        Matcher(activations, membership, task.rows, task.matching, task.seed)
-        for membership in memberships
-    ]
-    for ranks in ranked_blocks(activations, task.rows, task.watch):
-        for matcher in matchers:
-            matcher.add(ranks)
-    own, shuffled, *upper = (rankings_of(matcher.result()) for matcher in matchers)
+    matched = match_all(activations, memberships, task.rows, task.matching, task.seed, task.watch)
+    own, shuffled, *upper = (rankings_of(each) for each in matched)
     return PlantedInputs(
         gold=gold,
         meanings=concepts.meanings,

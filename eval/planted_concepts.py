@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.label_recovery import judged_labels
 from eval.meaning import contained_meaning, f1_meaning
 from eval.records import Figure
 from indexer.arrays import BoolArray, IntArray
 from neurons.auroc import set_sizes
-from neurons.matching import MatchingSettings
+from neurons.matching import MatchingSettings, judgeable
 from neurons.split_rows import SplitRows
 
 if TYPE_CHECKING:
@@ -46,10 +45,7 @@ class Plantable:
 
     def among(self, sets: csr_matrix) -> IntArray:
         """Positions of such sets, ascending (`n_plantable`)."""
-        from descriptors.corpus import Labels
-
-        numbered = Labels(tuple(str(number) for number in range(sets.shape[0])), sets)
-        found = judged_labels(numbered, self.rows, self.matching)
+        found = judgeable(sets, self.rows, self.matching)
         on_discover = set_sizes(sets[:, self.rows.discover])
         found &= on_discover >= self.minimum_positives
         found &= on_discover <= self.maximum_share * len(self.rows.discover)

@@ -14,6 +14,7 @@ import numpy as np
 
 from eval.mean_figures import mean_figure
 from eval.metrics import Ranking, distinct_hits, precision_at_k, recall_at_k, recall_ceiling
+from eval.rankings import commonest_descriptors
 from eval.records import Figure
 from indexer.arrays import BoolArray, DoubleArray, IntArray
 from neurons.matching import TAILS
@@ -156,12 +157,6 @@ def planted_figures(inputs: PlantedInputs, ks: Sequence[int]) -> list[Figure]:
         own = replace(headline, variant=variant, units=np.flatnonzero(n_gold == number))
         found += own.figures(ks)
     return [*found, *_unplanted(inputs)]
-
-
-def commonest_descriptors(sizes: IntArray, k: int, n_units: int) -> Ranking:
-    """The k commonest of descriptors of these sizes, predicted for every unit."""
-    first = np.argsort(-sizes, kind="stable")[:k]
-    return Ranking(np.broadcast_to(first, (n_units, first.size)), np.full(n_units, first.size))
 
 
 def _meant(headline: _Judged, ks: Sequence[int]) -> list[Figure]:

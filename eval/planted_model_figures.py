@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.label_recovery import rankings_of
 from eval.mean_figures import mean_figure
 from eval.metrics import Ranking, ranked_hits
-from eval.planted_figures import commonest_descriptors
 from eval.planted_model import FEWEST_UNITS, PROTOCOL, SPLIT, Plan, PlantedGroup, PlantedModelTask
+from eval.rankings import commonest_descriptors, rankings_of
 from eval.records import Figure
 from indexer.arrays import BoolArray, DoubleArray
 from neurons.auroc import auroc, set_sizes
-from neurons.matching import Matcher
-from neurons.split_rows import Activations, Block, Watch, ranked_blocks, unwatched
+from neurons.matching import match_all
+from neurons.split_rows import Activations, Block, Watch, unwatched
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -85,14 +84,8 @@ def planted_model_figures(
         task.membership,
         *(group.concepts.sets for group in plan.groups if group.concepts.are_labels),
     ]
-    matchers = [
-        Matcher(activations, membership, task.rows, task.matching, task.seed)
-        for membership in memberships
-    ]
-    for ranks in ranked_blocks(activations, task.rows, watch):
-        for matcher in matchers:
-            matcher.add(ranks)
-    catalog, *upper = (rankings_of(matcher.result(), 1)[0] for matcher in matchers)
+    matched = match_all(activations, memberships, task.rows, task.matching, task.seed, watch)
+    catalog, *upper = (rankings_of(each, 1)[0] for each in matched)
     sizes = set_sizes(task.membership[:, task.rows.discover])
     commonest = commonest_descriptors(sizes, 1, activations.n_neurons)
     figures: list[Figure] = []

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from eval.metrics import Ranking
+from indexer.arrays import IntArray
 from neurons.matching import TAILS, Matches
 from neurons.records import Explanation
 
@@ -25,6 +26,12 @@ def _ranking(matches: Matches, tail: int, n_ranks: int) -> Ranking:
     descriptors = np.zeros((n_neurons, n_ranks), dtype=np.int64)
     descriptors[matches.neuron[own], matches.rank[own] - 1] = matches.descriptor[own]
     return Ranking(descriptors, lengths.astype(np.int64))
+
+
+def commonest_descriptors(sizes: IntArray, k: int, n_neurons: int) -> Ranking:
+    """The k descriptors of most members for every neuron, the first in order among equals."""
+    first = np.argsort(-sizes, kind="stable")[:k]
+    return Ranking(np.broadcast_to(first, (n_neurons, first.size)), np.full(n_neurons, first.size))
 
 
 def explained_rankings(

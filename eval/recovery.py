@@ -15,6 +15,7 @@ import numpy as np
 from eval.mean_figures import mean_figure
 from eval.measures import Measure
 from eval.metrics import Ranking, precision_at_k, ranked_hits, recall_at_k, recall_ceiling
+from eval.rankings import commonest_descriptors
 from eval.records import Figure
 from eval.recovery_inputs import RecoveryInputs as RecoveryInputs
 from eval.variants import Reading, Variant
@@ -57,7 +58,11 @@ class _Case:
         return None if shuffled is None else self.hits(shuffled, meanings, n_ranks)
 
     def baseline(self, meanings: BoolArray, n_ranks: int | None = None) -> _Hits:
-        return self.hits(_commonest(self.inputs, n_ranks or self.k), meanings, n_ranks)
+        inputs = self.inputs
+        commonest = commonest_descriptors(
+            inputs.descriptor_sizes, n_ranks or self.k, inputs.ranking.n_neurons
+        )
+        return self.hits(commonest, meanings, n_ranks)
 
     def figure(
         self,
@@ -272,13 +277,6 @@ def _upper_bound(case: _Case) -> list[Figure]:
     identity = np.eye(case.gold.shape[1], dtype=np.bool_)
     hits = case.hits(ranking, identity)
     return case.measured(Reading.UPPER_BOUND, case.precision_and_recall, hits)
-
-
-def _commonest(inputs: RecoveryInputs, k: int) -> Ranking:
-    """The k commonest descriptors, predicted for every neuron."""
-    first = np.argsort(-inputs.descriptor_sizes, kind="stable")[:k]
-    n_neurons = inputs.ranking.n_neurons
-    return Ranking(np.broadcast_to(first, (n_neurons, first.size)), np.full(n_neurons, first.size))
 
 
 def _figure(

@@ -16,6 +16,7 @@ import numpy as np
 from eval.intervals import Interval
 from eval.mean_figures import mean, mean_figure
 from eval.metrics import Ranking, ranked_hits
+from eval.rankings import commonest_descriptors
 from eval.records import Figure
 from eval.recovery_inputs import RecoveryInputs
 from eval.variants import Reading, Variant
@@ -138,11 +139,7 @@ class _Curve:
         self._inputs = inputs
         order = np.argsort(-confidence, kind="stable")
         ties = confidence[order]
-        commonest = np.argsort(-inputs.descriptor_sizes, kind="stable")[:1]
-        always = Ranking(
-            np.broadcast_to(commonest, (neurons.size, commonest.size)),
-            np.full(neurons.size, commonest.size),
-        )
+        always = commonest_descriptors(inputs.descriptor_sizes, 1, neurons.size)
         self._right = self._first_hits(gold, inputs.ranking.take(neurons))
         self._expected = _shared_among_ties(self._right[order], ties)
         self._commonest = _shared_among_ties(self._first_hits(gold, always)[order], ties)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from eval.detection import SampledTexts
-from eval.judge_scores import JudgedScores, JudgeFailed, Told, arms, ask_each, collect, columns
+from eval.judge_scores import JudgedScores, JudgeFailed, Told, arms, columns, scores_of
 from eval.judged_tails import Descriptions
-from eval.judges import Judge, TextQuestion, Unanswered, WordedText, WordQuestion
+from eval.judges import Judge, TextQuestion, WordedText, WordQuestion
 from eval.score_metrics import pearson, spearman
 from indexer.arrays import DoubleArray
 
@@ -48,43 +48,33 @@ class WordTail:
 
 def simulate_sentences(judge: Judge, tails: Sequence[SentenceTail]) -> JudgedScores | JudgeFailed:
     """Ask a judge about every tail's texts, and correlate its scores with the activations."""
-    questions = [
-        [
+
+    def about(tail: SentenceTail) -> list[TextQuestion]:
+        return [
             TextQuestion(description, tail.test.texts)
             for description in arms(tail.descriptions, judge)
         ]
-        for tail in tails
-    ]
-    answers = ask_each(judge, judge.judge_texts, questions)
-    if isinstance(answers, JudgeFailed):
-        return answers
-    return collect(
-        judge,
-        [
-            own if isinstance(own, Unanswered) else correlations(own, tail.test.sample.strengths)
-            for tail, own in zip(tails, answers, strict=True)
-        ],
-    )
+
+    def scored(tail: SentenceTail, answers: Sequence[DoubleArray]) -> Mapping[str, DoubleArray]:
+        return correlations(answers, tail.test.sample.strengths)
+
+    return scores_of(judge, judge.judge_texts, tails, about, scored)
 
 
 def simulate_words(judge: Judge, tails: Sequence[WordTail]) -> JudgedScores | JudgeFailed:
     """Ask a judge about the words of every tail's texts, and correlate likewise."""
-    questions = [
-        [WordQuestion(description, tail.texts) for description in arms(tail.descriptions, judge)]
-        for tail in tails
-    ]
-    answers = ask_each(judge, judge.judge_words, questions)
-    if isinstance(answers, JudgeFailed):
-        return answers
-    return collect(
-        judge,
-        [
-            own
-            if isinstance(own, Unanswered)
-            else correlations([np.concatenate(words) for words in own], tail.strengths)
-            for tail, own in zip(tails, answers, strict=True)
-        ],
-    )
+
+    def about(tail: WordTail) -> list[WordQuestion]:
+        return [
+            WordQuestion(description, tail.texts) for description in arms(tail.descriptions, judge)
+        ]
+
+    def scored(
+        tail: WordTail, answers: Sequence[Sequence[DoubleArray]]
+    ) -> Mapping[str, DoubleArray]:
+        return correlations([np.concatenate(words) for words in answers], tail.strengths)
+
+    return scores_of(judge, judge.judge_words, tails, about, scored)
 
 
 def correlations(guesses: Sequence[DoubleArray], truth: DoubleArray) -> Mapping[str, DoubleArray]:

@@ -239,23 +239,25 @@ def _rounded(number: float | None, places: int) -> str:
 
 
 def _markdown(table: TextTable) -> str:
-    lines = [f"**{_markdown_text(table.title)}**", ""]
+    lines = [f"**{markdown_text(table.title)}**", ""]
     if table.rows:
         rules = ["---" if column < table.n_left else "---:" for column in range(len(table.header))]
-        lines += [_markdown_row(table.header), f"| {' | '.join(rules)} |"]
-        lines += [_markdown_row(row) for row in table.rows]
+        lines += [markdown_row(table.header), f"| {' | '.join(rules)} |"]
+        lines += [markdown_row(row) for row in table.rows]
         lines.append("")
     if table.note:
-        lines += [_markdown_text(table.note), ""]
+        lines += [markdown_text(table.note), ""]
     return "\n".join(lines)
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_markdown_text(cell) for cell in cells)} |"
+def markdown_row(cells: Sequence[str]) -> str:
+    """A line of a markdown table; cells are plain text."""
+    return f"| {' | '.join(markdown_text(cell) for cell in cells)} |"
 
 
-def _markdown_text(text: str) -> str:
+def markdown_text(text: str) -> str:
     """Text that neither ends a cell nor starts markdown or HTML."""
     for mark in ("\\", "|", "*", "_", "`", "<"):
         text = text.replace(mark, "\\" + mark)
-    return " ".join(text.split())
+    # Brackets hold intervals; they are a link only before a parenthesis.
+    return " ".join(text.replace("](", "]\\(").split())

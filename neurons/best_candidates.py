@@ -24,7 +24,7 @@ from neurons.match_block import (
     match_block,
     split_areas,
 )
-from neurons.matching import Matcher, Matches, MatchingSettings
+from neurons.matching import BlockTask, Matcher, Matches, MatchingSettings
 from neurons.rank_arithmetic import NUMPY_RANKS, RankArithmetic
 from neurons.split_rows import (
     Activations,
@@ -108,7 +108,7 @@ def match_with_best(
         RunError: an activation is no finite number.
     """
     matcher = Matcher(activations, membership, rows, settings, seed, arithmetic)
-    task = Held(uuid4().hex, _Task(matcher.sets, rows, settings, arithmetic))
+    task = Held(uuid4().hex, BlockTask(matcher.sets, rows, settings, arithmetic))
     best = []
     blocks = finite_blocks(activations, watch)
     for matched, first in (engine or LocalEngine()).map(_matched, task, blocks):
@@ -117,17 +117,7 @@ def match_with_best(
     return matcher.result(), BestCandidates.joined(best)
 
 
-@dataclass(frozen=True)
-class _Task:
-    """What every block is matched with."""
-
-    sets: JudgeableSets
-    rows: SplitRows
-    settings: MatchingSettings
-    arithmetic: RankArithmetic
-
-
-def _matched(task: _Task, block: Block) -> tuple[BlockMatches, BestCandidates]:
+def _matched(task: BlockTask, block: Block) -> tuple[BlockMatches, BestCandidates]:
     ranks = ranked(block, task.rows, task.arithmetic)
     areas = split_areas(ranks, task.sets)
     return (

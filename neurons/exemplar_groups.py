@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
-from scipy.stats import hypergeom
 
 from indexer.arrays import IntArray
 from indexer.records import Record
@@ -97,6 +96,8 @@ def _cover(
     sets: csr_matrix, places: IntArray, settings: ExemplarGroupSettings
 ) -> dict[int, IntArray]:
     """The sets taken and the places that each adds to what is covered."""
+    from scipy.stats import hypergeom
+
     sizes = set_sizes(sets)
     left, n_others, sizes_left = places, sets.shape[1], sizes
     free = np.ones(len(sizes), dtype=bool)

@@ -6,6 +6,7 @@ sentences: a bare AUROC would favour the smallest descriptors, whose AUROC varie
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
@@ -38,6 +39,7 @@ from neurons.split_rows import (
     Watch,
     finite_blocks,
     ranked,
+    ranked_blocks,
     sampled_units,
     unwatched,
 )
@@ -137,6 +139,14 @@ class Matcher:
         self._blocks.append((block.positive, block.negative))
         self._constant.append(block.constant)
 
+    def q_values(self, z: DoubleArray) -> DoubleArray:
+        """The q of pairs with these z values over all pairs of the blocks so far, same shape.
+
+        Raises:
+            ValueError: there was no block.
+        """
+        return self._histogram.q_values(z)
+
     def result(self) -> Matches:
         """All matches whose q value over every pair is small enough."""
         parts = [part for block in self._blocks for part in block]
@@ -146,7 +156,7 @@ class Matcher:
         neuron = _joined([part.unit for part in parts]) + np.repeat(firsts, counts)
         tail = np.repeat(np.tile([0, 1], len(self._blocks)), counts)
         z = _joined([part.z for part in parts])
-        q = self._histogram.q_values(z) if len(z) else z
+        q = self.q_values(z) if len(z) else z
         order = np.lexsort((_joined([part.place for part in parts]), tail, neuron))
         significant = q <= self._settings.false_discovery_rate
         kept = order[significant[order]]
@@ -207,16 +217,37 @@ def match(
     matcher = Matcher(activations, membership, rows, settings, seed, arithmetic)
     # Workers keep what has a key they know, and two memberships may be alike in all that is cheap
     # to compare.
-    task = Held(uuid4().hex, _Task(matcher.sets, rows, settings, arithmetic))
+    task = Held(uuid4().hex, BlockTask(matcher.sets, rows, settings, arithmetic))
     blocks = finite_blocks(activations, watch)
     for matched in (engine or LocalEngine()).map(_matched, task, blocks):
         matcher.take(matched)
     return matcher.result()
 
 
+def match_all(
+    activations: Activations,
+    memberships: Iterable[csr_matrix],
+    rows: SplitRows,
+    settings: MatchingSettings,
+    seed: int,
+    watch: Watch = unwatched,
+) -> list[Matches]:
+    """Match several memberships as `match` does, in one pass over the neurons.
+
+    Raises:
+        ValueError: a membership and the activations cover different numbers of sentences.
+        RunError: an activation is no finite number.
+    """
+    matchers = [Matcher(activations, each, rows, settings, seed) for each in memberships]
+    for ranks in ranked_blocks(activations, rows, watch):
+        for matcher in matchers:
+            matcher.add(ranks)
+    return [matcher.result() for matcher in matchers]
+
+
 @dataclass(frozen=True)
-class _Task:
-    """What every block is matched with."""
+class BlockTask:
+    """What every block of neurons is matched with."""
 
     sets: JudgeableSets
     rows: SplitRows
@@ -224,8 +255,24 @@ class _Task:
     arithmetic: RankArithmetic
 
 
-def _matched(task: _Task, block: Block) -> BlockMatches:
+def _matched(task: BlockTask, block: Block) -> BlockMatches:
     return match_block(ranked(block, task.rows, task.arithmetic), task.sets, task.settings)
+
+
+def judgeable(
+    membership: csr_matrix, rows: SplitRows, settings: MatchingSettings, minimum_positives: int = 0
+) -> BoolArray:
+    """Sets with enough members, and enough others, in every split to be matched (`n_sets`).
+
+    `minimum_positives` may ask for more of both on test.
+    """
+    held_out = settings.minimum_held_out
+    least = (settings.minimum_discover, held_out, max(held_out, minimum_positives))
+    enough = np.ones(membership.shape[0], dtype=bool)
+    for own, minimum in zip((rows.discover, rows.validation, rows.test), least, strict=True):
+        sizes = set_sizes(membership[:, own])
+        enough &= (sizes >= minimum) & (len(own) - sizes >= minimum)
+    return enough
 
 
 def _judgeable_sets(
@@ -236,14 +283,11 @@ def _judgeable_sets(
     seed: int,
     arithmetic: RankArithmetic,
 ) -> JudgeableSets:
-    splits = [membership[:, own] for own in (rows.discover, rows.validation, rows.test)]
-    least = (settings.minimum_discover, settings.minimum_held_out, settings.minimum_held_out)
-    enough = np.ones(membership.shape[0], dtype=bool)
-    for split, minimum in zip(splits, least, strict=True):
-        sizes = set_sizes(split)
-        enough &= (sizes >= minimum) & (split.shape[1] - sizes >= minimum)
-    usable = np.flatnonzero(enough)
-    discover, validation, test = (indicator(split[usable]) for split in splits)
+    usable = np.flatnonzero(judgeable(membership, rows, settings))
+    chosen = membership[usable]
+    discover, validation, test = (
+        indicator(chosen[:, own]) for own in (rows.discover, rows.validation, rows.test)
+    )
     null = permutation_null(
         sampled_units(activations, settings.null_neurons, seed),
         (discover, validation),

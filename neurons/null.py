@@ -14,7 +14,7 @@ from indexer.records import Record
 from neurons.auroc import rarer_sizes, set_sizes
 from neurons.rank_arithmetic import NUMPY_RANKS, RankArithmetic
 from neurons.significance import mann_whitney_z
-from neurons.split_rows import block_units
+from neurons.split_rows import SplitRows, block_units
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -62,6 +62,18 @@ def permuted_rows(documents: IntArray, generator: np.random.Generator) -> IntArr
     permutation = np.empty(len(documents), dtype=np.int64)
     permutation[_grouped(of_sentence, in_order)] = _grouped(of_sentence, dealt)
     return permutation
+
+
+def shuffled_order(rows: SplitRows, n_sentences: int, seed: int) -> IntArray:
+    """An order of all sentences that deals each to another document of its split (`n_sentences`).
+
+    Sentences of no split stay where they are.
+    """
+    generator = np.random.default_rng(seed)
+    order = np.arange(n_sentences)
+    for own in (rows.discover, rows.validation, rows.test):
+        order[own] = own[permuted_rows(rows.documents[own], generator)]
+    return order
 
 
 def _pool_ends(sizes: IntArray) -> list[int]:

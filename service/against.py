@@ -49,11 +49,11 @@ def figures_against(
     same = other.corpus.fingerprint == run.corpus.fingerprint
     reading = GENERATORS if same else CORPORA
     mapping = _counterparts(run, other, same)
-    named = f"{reading} against={other.path.name.replace(' ', '_')}"
+    told = f"against={other.path.name.replace(' ', '_')}"
     found = [
         Figure(
             protocol=PROTOCOL,
-            variant=named,
+            variant=f"{reading} {told}",
             metric="counterparts",
             split="all",
             value=float(np.mean(mapping >= 0)),
@@ -65,7 +65,8 @@ def figures_against(
         for population in site_populations(run):
             found += _compared(
                 Comparison(own, known).take(population.neurons),
-                f"{named} tail={tail.value} site={population.name}",
+                reading,
+                f"{told} tail={tail.value} site={population.name}",
                 settings,
                 run.settings.seed,
             )
@@ -81,15 +82,15 @@ def _counterparts(run: RunFiles, other: FinishedRun, same_corpus: bool) -> IntAr
 
 
 def _compared(
-    comparison: Comparison, variant: str, settings: StabilitySettings, seed: int
+    comparison: Comparison, reading: str, where: str, settings: StabilitySettings, seed: int
 ) -> list[Figure]:
+    """Over neurons that either run describes, and over those that both do."""
     figures = []
     both = comparison.where_both_describe()
-    for reading, each in (("", comparison), (" both", both)):
-        words = variant.split(" ", 1)
+    for words, each in ((reading, comparison), (f"{reading} both", both)):
         options = AgreementOptions(
             protocol=PROTOCOL,
-            variant=f"{words[0]}{reading} {words[1]}",
+            variant=f"{words} {where}",
             split="discover+validation",
             k=settings.k,
             depth=_depth(each.one),

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eval.controls import PROTOCOL, ControlSettings, null_distributions, null_figures
+from eval.controls import (
+    PROTOCOL,
+    ControlSettings,
+    nothing_to_match,
+    null_distributions,
+    null_figures,
+)
 from eval.lexical import LEXICAL_FILE, LexicalControl, LexicalRecord, read_lexical
 from eval.lexical_figures import TrainedUnits, lexical_figures
 from eval.null_distributions import NullDistributions, write_distributions
@@ -25,7 +31,7 @@ def figures(run: EvaluatedRun, settings: ControlSettings) -> list[Figure]:
     Raises:
         RunError: a file of the run is damaged, or that file cannot be written.
     """
-    reason = _too_little(run)
+    reason = nothing_to_match(run.membership, run.split_rows, run.settings.matching)
     if reason:
         write_distributions(run.path, NullDistributions(reason=reason))
         controls = (*NullKind, LexicalControl.RANDOM_WEIGHTS)
@@ -38,20 +44,6 @@ def figures(run: EvaluatedRun, settings: ControlSettings) -> list[Figure]:
         *null_figures(observed, nulls, neurons, settings, seed),
         *lexical_figures(_lexical(run), _trained(run, observed), settings, seed),
     ]
-
-
-def _too_little(run: EvaluatedRun) -> str:
-    """Why there is nothing to match, empty where there is something."""
-    from descriptors.corpus import Labels
-    from eval.label_recovery import judged_labels
-
-    sets = Labels(tuple(descriptor.id for descriptor in run.catalog), run.membership)
-    if judged_labels(sets, run.split_rows, run.settings.matching).any():
-        return ""
-    return (
-        f"none of the {len(run.catalog)} descriptors has enough sentences in every split to be "
-        "matched; give more sentences, or lower the minima of matching"
-    )
 
 
 def _task(run: EvaluatedRun, settings: ControlSettings) -> NullTask:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from service.tail_samples import site_populations
+
 if TYPE_CHECKING:
     from eval.label_recovery import LabelRecoverySettings
     from eval.records import Figure
@@ -19,7 +21,7 @@ def figures(run: EvaluatedRun, settings: LabelRecoverySettings) -> list[Figure]:
     Raises:
         RunError: an activation is no finite number.
     """
-    from eval.label_recovery import PROTOCOL, LabelRecoveryTask, Population, recover_labels
+    from eval.label_recovery import PROTOCOL, LabelRecoveryTask, recover_labels
     from eval.records import Figure
     from eval.risk_coverage import match_confidences
 
@@ -30,15 +32,11 @@ def figures(run: EvaluatedRun, settings: LabelRecoverySettings) -> list[Figure]:
         )
         return [Figure.refused(PROTOCOL, reason)]
     neurons = run.neurons
-    sites = np.array([neuron.site.value for neuron in neurons])
     task = LabelRecoveryTask(
         activations=run.activations,
         membership=run.membership,
         rankings=run.rankings,
-        populations=tuple(
-            Population(site, np.flatnonzero(sites == site))
-            for site in dict.fromkeys(sites.tolist())
-        ),
+        populations=site_populations(run),
         labels=run.labels,
         rows=run.split_rows,
         settings=run.settings.matching,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eval.controls import nothing_to_match
 from eval.lexical import (
     LEXICAL_FILE,
     LexicalControl,
@@ -138,19 +139,9 @@ def lexical_record(
 
 def _too_little(task: LexicalTask, settings: LexicalSettings) -> str:
     """Why there is nothing to compare with, empty where there is something."""
-    from descriptors.corpus import Labels
-    from eval.label_recovery import judged_labels
-
     if not settings.seeds and not settings.directions:
         return "the run was told to read no random-weight model; set its number of seeds to 1"
-    n_descriptors = task.membership.shape[0]
-    sets = Labels(tuple(map(str, range(n_descriptors))), task.membership)
-    if judged_labels(sets, task.rows, task.matching).any():
-        return ""
-    return (
-        f"none of the {n_descriptors} descriptors has enough sentences in every split to be "
-        "matched; give more sentences, or lower the minima of matching"
-    )
+    return nothing_to_match(task.membership, task.rows, task.matching)
 
 
 def _controls(
