@@ -15,7 +15,7 @@ from service.run_directory import RunDirectory
 from service.settings import RunSettings
 
 _NEEDED = ("corpus", "embed", "index", "propose")
-_AFTER = ("match", "neuron_groups", "exemplars", "evaluate", "report")
+_AFTER = ("match", "lexical", "neuron_groups", "exemplars", "evaluate", "report")
 
 
 class RebuildSummary(Record):
@@ -50,10 +50,9 @@ def rebuild_catalog(run: Path, *, progress: bool = False) -> RebuildSummary:
         # A stage that is killed while it is redone loses its record; those after it keep theirs.
         matched = any(name in done for name in _AFTER)
         if matched:
-            for action in (
-                *(stages.match, stages.group_neurons, stages.show),
-                *(stages.evaluate, stages.report),
-            ):
+            stages.match()
+            stages.measure_lexical(stages.settings.lexical)
+            for action in (stages.group_neurons, stages.show, stages.evaluate, stages.report):
                 action()
             seeds = {"run": stages.settings.seed}
             directory.finish(fingerprints=stages.fingerprints(), seeds=seeds)

@@ -117,13 +117,24 @@ def test_only_a_run_that_came_to_matching_is_matched_again(
         record = json.loads((real / "stages" / "index.json").read_text("utf-8")) | {"name": name}
         (real / "stages" / f"{name}.json").write_text(json.dumps(record), "utf-8")
     called: list[str] = []
-    actions = ["match", "group_neurons", "show", "evaluate", "report"]
+    actions = ["match", "measure_lexical", "group_neurons", "show", "evaluate", "report"]
     for name in actions:
-        monkeypatch.setattr(ReportStage, name, lambda _, name=name: called.append(name))
+        monkeypatch.setattr(ReportStage, name, lambda *_, name=name: called.append(name))
     monkeypatch.setattr(ReportStage, "fingerprints", lambda _: {})
     assert rebuild_catalog(real).matched is goes_on
     assert called == (actions if goes_on else [])
     assert (real / "manifest.json").is_file() is goes_on
+
+
+def test_a_rebuild_leaves_what_a_whole_run_would(
+    small_run: Path, small_settings: RunSettings, tmp_path: Path
+) -> None:
+    """Also the lexical baseline, which is that of the catalog."""
+    run = Path(shutil.copytree(small_run, tmp_path / "run"))
+    banned = kept(EditableCatalog.open(run).descriptors)[0].text
+    edit_catalog(run, lambda catalog: [catalog.ban(banned)])
+    assert "lexical" in rebuild_catalog(run).recomputed
+    assert run_pipeline(small_settings, run).recomputed == ()
 
 
 def test_a_killed_rebuild_keeps_the_edits(real: Path) -> None:
