@@ -23,6 +23,7 @@ from service.options import (
     flattened,
     settings_from,
 )
+from service.serve_commands import serve, worker
 
 if TYPE_CHECKING:
     from service.explain import Question
@@ -169,6 +170,8 @@ def report(run: RunArgument, output: OutputOptions) -> None:
 
 
 app.command()(export)
+app.command()(serve)
+app.command()(worker)
 
 
 @app.command()
@@ -238,3 +241,7 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
 def main() -> None:
     """The console script."""
     sys.exit(run_command())
+
+
+if __name__ == "__main__":
+    main()

@@ -7,7 +7,7 @@ import os
 from collections.abc import Set
 from pathlib import Path
 
-from indexer.errors import InputError, RunError
+from indexer.errors import BusyError, InputError
 
 _LOCK = ".lock"
 
@@ -19,7 +19,7 @@ def lock_folder(path: Path, mark: str, leftovers: Set[str]) -> int:
 
     Raises:
         InputError: `path` is a file, a folder that is not a run, or cannot be made.
-        RunError: another process has locked it.
+        BusyError: another process has locked it.
     """
     try:
         _check_is_ours(path, mark, leftovers)
@@ -34,7 +34,7 @@ def lock_folder(path: Path, mark: str, leftovers: Set[str]) -> int:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         os.close(lock)
-        raise RunError(
+        raise BusyError(
             f"another process is writing {path}; wait until it is done or choose another --out"
         ) from error
     return lock
