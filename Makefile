@@ -8,7 +8,7 @@ VLLM_BIN := $(VLLM_VENV)/bin
 VLLM_STAMP := $(VLLM_VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help all demo install test test-vllm lint typecheck format bench bench-quick benchmark train-embedded clean
+.PHONY: help all demo serve install test test-vllm lint typecheck audit format bench bench-quick benchmark train-embedded clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ demo: $(STAMP)  ## explain the neurons of a real BERT on the sample reviews (abo
 	$(BIN)/neuroscribe explain "battery life" --run demo
 	@echo
 	@echo "open demo/report.html in a browser"
+
+serve: $(STAMP)  ## the API and the explorer over the runs in ./runs, on this machine only
+	$(BIN)/neuroscribe serve --runs runs
 
 test: $(STAMP)  ## run all tests
 	$(BIN)/pytest -q
@@ -49,13 +52,18 @@ $(VLLM_STAMP): pyproject.toml constraints.txt
 test-vllm: $(VLLM_STAMP)  ## tests with a real vLLM engine and server on the CPU (minutes)
 	OMP_NUM_THREADS=1 $(VLLM_BIN)/python -m pytest -q -W default --show-capture=no tests/vllm
 
-lint: $(STAMP)  ## style, import order between the folders
+lint: $(STAMP)  ## style, import order between the folders, what is unsafe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive indexer descriptors neurons eval service neuroscribe.py
 
 typecheck: $(STAMP)  ## mypy, strict
 	$(BIN)/mypy
+
+# Not part of lint: it asks a service of known vulnerabilities, which must be reachable.
+audit: $(STAMP)  ## known vulnerabilities of what is installed
+	$(BIN)/pip-audit --local --skip-editable
 
 format: $(STAMP)  ## rewrite to the project's style
 	$(BIN)/ruff check --fix .

@@ -22,6 +22,7 @@ from benchmarks import (
     naming,
     recovery,
     scaling,
+    service_answers,
     startup,
 )
 from benchmarks.corpora import shared_corpus
@@ -58,6 +59,7 @@ BENCHMARKS = (
     ),
     Benchmark("scaling", scaling.measure, quick=False),
     Benchmark("memory", memory.measure, quick=False),
+    Benchmark("service_answers", service_answers.measure, quick=False),
     Benchmark("large_corpus", large_corpus.measure, quick=False),
     *([Benchmark("gpu", gpu.measure, quick=False)] if gpu.available() else []),
     *(

@@ -99,13 +99,15 @@ class EmbeddedProposer:
         self, groups: Sequence[GroupTexts], *, progress: bool = False
     ) -> Iterator[ProposalBatch]:
         """Yield one batch per group, in the order of `groups`."""
-        from tqdm import tqdm
+        from indexer.progress_bar import ProgressBar
 
         settings = self._settings
         reader = GroupReader(groups, settings.n_sentences, settings.n_contrast)
         lists = shortlists_of(groups, settings.n_copied)
         shortlists = {group.group.id: own for group, own in zip(groups, lists, strict=True)}
-        with tqdm(total=len(groups), desc="name groups", unit="group", disable=not progress) as bar:
+        with ProgressBar(
+            total=len(groups), desc="name groups", unit="group", disable=not progress
+        ) as bar:
             for start in range(0, len(groups), _GROUPS_PER_WINDOW):
                 window = groups[start : start + _GROUPS_PER_WINDOW]
                 yield from self._window(window, reader, shortlists)

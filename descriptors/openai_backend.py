@@ -89,11 +89,13 @@ class OpenAIGenerator:
         Raises:
             BackendError: no server, wrong key, no such model, failure after failure, budget spent.
         """
-        from tqdm import tqdm
+        from indexer.progress_bar import ProgressBar
 
         with (
             asyncio.Runner() as runner,
-            tqdm(total=len(requests), unit=" requests", desc="ask", disable=not progress) as bar,
+            ProgressBar(
+                total=len(requests), unit=" requests", desc="ask", disable=not progress
+            ) as bar,
         ):
             session = runner.run(self._open(requests))
             try:

@@ -106,9 +106,11 @@ class TransformersGenerator:
             InputError: the model cannot be found, read or used for chats.
             BackendError: the batch does not fit into memory.
         """
-        from tqdm import tqdm
+        from indexer.progress_bar import ProgressBar
 
-        with tqdm(total=len(requests), unit=" requests", desc="ask", disable=not progress) as bar:
+        with ProgressBar(
+            total=len(requests), unit=" requests", desc="ask", disable=not progress
+        ) as bar:
             prompts = []
             for position, request in enumerate(requests):
                 prompt = _Prompt(position, request, self._chat.encode(request.messages))

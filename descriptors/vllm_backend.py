@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self
 
-from tqdm import tqdm
-
 from descriptors.generation import (
     Answer,
     ChatMessage,
@@ -31,6 +29,7 @@ from descriptors.vllm_engine import (
 )
 from descriptors.vllm_model import load_tokenizer, locate_model, vllm_version
 from indexer.errors import InputError
+from indexer.progress_bar import ProgressBar
 from indexer.storage import fingerprint
 
 # Enough to keep the largest batch of vLLM's defaults full while answers leave and requests enter.
@@ -102,7 +101,7 @@ class VLLMGenerator:
         waiting = iter(enumerate(requests))
         running: set[str] = set()
         try:
-            with tqdm(total=len(requests), desc=self.name, disable=not progress) as bar:
+            with ProgressBar(total=len(requests), desc=self.name, disable=not progress) as bar:
                 while True:
                     for position, request in waiting:
                         refusal = self._submit(str(position), request)

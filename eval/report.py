@@ -83,7 +83,7 @@ def render_report(content: ReportContent) -> str:
     script = page_part(_FOLDER, "report.js") + page_part(_FOLDER, "map.js")
     whole = without_curves(content.figures)
     page = (
-        _environment()
+        report_environment()
         .get_template("report.html.j2")
         .render(
             content=content,
@@ -157,7 +157,8 @@ def _bubbles(content: ReportContent) -> tuple[Bubble, ...]:
     )
 
 
-def _environment() -> Environment:
+def report_environment() -> Environment:
+    """The templates of the report with the filters and words they use; other pages share them."""
     environment = page_templates(_FOLDER)
     environment.filters.update(
         whole=lambda number: f"{number:,}",

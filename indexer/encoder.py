@@ -228,7 +228,7 @@ def embed_sentences(
     Raises:
         RunError: the file cannot be written.
     """
-    from tqdm import tqdm
+    from indexer.progress_bar import ProgressBar
 
     engine = engine or LocalEngine()
     held: Resource[Encoder] = Held(encoder.fingerprint, encoder)
@@ -239,7 +239,7 @@ def embed_sentences(
         atomic_path(path) as partial,
         # Plain writes: on a full disk they raise, where a memory map kills the process.
         partial.open("wb") as handle,
-        tqdm(total=len(texts), unit=" sentences", desc="embed", disable=not progress) as bar,
+        ProgressBar(total=len(texts), unit=" sentences", desc="embed", disable=not progress) as bar,
     ):
         handle.write(half_header(len(texts), encoder.dimension))
         for window in engine.map(_embedded, resource, windows):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from neurons.records import NeuronId
+from neurons.records import LayerSite, NeuronId
 from neurons.split_rows import Activations, Block
 
 if TYPE_CHECKING:
@@ -34,13 +34,12 @@ class ChosenNeurons:
         Raises:
             RunError: the store lacks a layer site.
         """
-        distinct = set(wanted)
-        for neuron in distinct:
-            store.array(neuron.layer_site)
-        units = {
-            site: sorted(neuron.unit for neuron in distinct if neuron.layer_site == site)
-            for site in store.layer_sites
-        }
+        chosen: dict[LayerSite, list[int]] = {}
+        for neuron in set(wanted):
+            chosen.setdefault(neuron.layer_site, []).append(neuron.unit)
+        for layer_site in chosen:
+            store.array(layer_site)
+        units = {site: sorted(chosen.get(site, ())) for site in store.layer_sites}
         neurons = tuple(
             NeuronId(site.layer, site.site, unit) for site, own in units.items() for unit in own
         )

@@ -14,7 +14,7 @@ from neurons.matching import TAILS
 from neurons.neuron_groups import SignedNeuron
 from neurons.records import Tail
 from neurons.row_checks import check_rows
-from neurons.split_rows import Activations, SplitRows, wanted_columns
+from neurons.split_rows import Activations, Block, SplitRows, wanted_columns
 
 if TYPE_CHECKING:
     from neurons.matching import Matches
@@ -74,9 +74,9 @@ def descriptor_neurons(
     signs, area = np.zeros(activations.n_neurons), np.zeros(activations.n_neurons)
     signs[[own.neuron for own in carrying]] = [own.sign for own in carrying]
     for neurons, values in wanted_columns(activations, fitted, signs != 0.0):
-        area[neurons] = _auroc(
-            signs[neurons] * values.astype(np.float64), holds[fitted], "discover and validation"
-        )
+        # In the precision of the store: float16 is ranked several times as fast.
+        directed = signs[neurons].astype(values.dtype) * values
+        area[neurons] = _auroc(directed, holds[fitted], "discover and validation")
     ordered = tuple(sorted(carrying, key=lambda own: (-area[own.neuron], own.neuron)))
     n_combined = min(n_combined, len(ordered))
     signs[[own.neuron for own in ordered[n_combined:]]] = 0.0
@@ -115,7 +115,7 @@ def _check_carrying(
             )
 
 
-def _auroc(values: DoubleArray, holds: BoolArray, split: str) -> DoubleArray:
+def _auroc(values: Block, holds: BoolArray, split: str) -> DoubleArray:
     """AUROC of each column (`n_units`)."""
     from scipy.sparse import csr_matrix
 

@@ -115,12 +115,12 @@ def _write_windows(
     engine: Engine,
     progress: bool,
 ) -> None:
-    from tqdm import tqdm
+    from indexer.progress_bar import ProgressBar
 
     layout = writer.journal.layout
     sites = [stored.layer_site for stored in layout.sites]
     limits = np.cumsum([stored.units for stored in layout.sites])[:-1]
-    with tqdm(
+    with ProgressBar(
         total=len(texts),
         initial=min(writer.windows_done * layout.window_sentences, len(texts)),
         desc="activations",

@@ -123,11 +123,11 @@ def _write_windows(
     settings: NeuroxPoolingSettings,
     progress: bool,
 ) -> None:
-    from tqdm import tqdm
+    from indexer.progress_bar import ProgressBar
 
     layout = writer.journal.layout
     first = min(writer.windows_done * layout.window_sentences, layout.n_sentences)
-    bar = tqdm(
+    bar = ProgressBar(
         total=layout.n_sentences,
         initial=first,
         desc="activations",

@@ -141,11 +141,11 @@ def find_token_exemplars(
     """
     if limit < 0:
         raise ValueError(f"limit is {limit}, expected 0 or more")
-    from tqdm import tqdm
+    from indexer.progress_bar import ProgressBar
 
     tails = {tail: _Kept.none(len(neurons), limit) for tail in Tail}
     n_spans = blank = truncated = 0
-    with tqdm(total=len(rows), desc="words", unit="sentence", disable=not progress) as bar:
+    with ProgressBar(total=len(rows), desc="words", unit="sentence", disable=not progress) as bar:
         for own_rows, read in _portions(subject, texts, neurons, rows):
             spans = [_spans(one, whole_words) for one in read]
             places = _places(own_rows, spans)

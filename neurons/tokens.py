@@ -79,7 +79,7 @@ def token_activations(
             mask = tokenized[position].content_mask
             found[int(position)] = values[row, : len(mask)][mask]
     return [
-        TokenActivations(text, _surface(text, read), addresses, found[row], read.truncated_tokens)
+        TokenActivations(text, surface(text, read), addresses, found[row], read.truncated_tokens)
         for row, (text, read) in enumerate(zip(texts, tokenized, strict=True))
     ]
 
@@ -99,6 +99,7 @@ def _columns(subject: SubjectModel, neurons: Sequence[NeuronId]) -> dict[LayerSi
     return columns
 
 
-def _surface(text: str, read: TokenizedText) -> tuple[Token, ...]:
+def surface(text: str, read: TokenizedText) -> tuple[Token, ...]:
+    """The content tokens of a text as they stand in it."""
     spans = read.offsets[read.content_mask].tolist()
     return tuple(Token(text[start:end], start, end) for start, end in spans)

@@ -63,14 +63,13 @@ def word_strengths(
         InputError: the model lacks one of the neurons, or a text is not valid Unicode.
         BackendError: the model computes infinite activations, or such as are not numbers.
     """
-    from tqdm import tqdm
-
+    from indexer.progress_bar import ProgressBar
     from neurons.tokens import token_activations
 
     signs = np.array([1.0 if each.tail is Tail.POSITIVE else -1.0 for each in tails], np.float32)
     per_sentence = 4 * max(1, len(tails)) * subject.maximum_tokens
     size = max(1, _PORTION_BYTES // per_sentence)
-    with tqdm(total=len(rows), desc="words", unit="sentence", disable=not progress) as bar:
+    with ProgressBar(total=len(rows), desc="words", unit="sentence", disable=not progress) as bar:
         for first in range(0, len(rows), size):
             portion = rows[first : first + size]
             own = list(texts.texts_at(portion))

@@ -129,14 +129,16 @@ class _Comparison:
 
     def _outputs(self, strength: float | None) -> list[CausalOutputs]:
         """Of every drawn neuron, in order; neurons are drawn in the order of their layers."""
-        from tqdm import tqdm
+        from indexer.progress_bar import counted
 
         by_site: dict[LayerSite, list[Drawn]] = {}
         for each in self._drawn:
             by_site.setdefault(each.described.neuron.layer_site, []).append(each)
         found: list[CausalOutputs] = []
-        bar = tqdm(by_site.items(), desc="intervene", unit="layer", disable=not self._run.progress)
-        for layer_site, own in bar:
+        layers = counted(
+            by_site.items(), desc="intervene", unit="layer", disable=not self._run.progress
+        )
+        for layer_site, own in layers:
             experiments = [each.experiment(strength) for each in own]
             found += causal_outputs(
                 self._run.subject,

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from service.api.key_commands import keys_app
 from service.benchmark_commands import benchmark
 from service.catalog_commands import UpdateOption, catalog_app
 from service.command_output import print_json, working
 from service.evaluate_commands import evaluate
 from service.export_commands import export
 from service.failures import ExitCode, failure_of, wants_traceback
+from service.jobs.commands import worker
 from service.options import (
     OutputOptions,
     PlanOptions,
@@ -23,7 +25,7 @@ from service.options import (
     flattened,
     settings_from,
 )
-from service.serve_commands import serve, worker
+from service.serve_commands import serve
 
 if TYPE_CHECKING:
     from service.explain import Question
@@ -112,6 +114,7 @@ def plan(
 
 
 app.add_typer(catalog_app)
+app.add_typer(keys_app)
 
 
 @app.command()

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from contextlib import nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from indexer.errors import InputError
-from neurons.records import (
-    Explanation,
-    NeuronExemplars,
-    NeuronId,
-    Tail,
-    TokenActivation,
-)
+from neurons.records import NeuronExemplars, NeuronId, Tail, TokenActivation
 from service.explained import (
-    CarryingNeuron,
     ExplainedConcept,
     ExplainedNeuron,
     ExplainedSentence,
     ExplainedTail,
     ExplainedText,
     FiringNeuron,
-    NearDescriptor,
 )
-from service.text_levels import levels_of
 
 if TYPE_CHECKING:
     from neurons.tokens import TokenActivations
     from service.finished_run import FinishedRun
+    from service.views.explanation_table import ExplanationTable
 
 LONGEST_CONCEPT_WORDS = 6
 """Descriptors have at most as many words; more of them are taken for a text."""
@@ -121,36 +113,11 @@ def explain_concept(
         InputError: `concept` is blank, or the run has kept no descriptor.
         RunError: the run is damaged, or its encoder has changed.
     """
-    from indexer.index import VectorIndex
-    from service.group_answers import carrying_groups, neuron_set
+    from service.concept_answers import ConceptAnswers
 
-    if not concept.strip():
-        raise InputError("the concept is blank; give some words, for example 'refund requests'")
-    catalog = run.catalog
-    if not catalog:
-        raise InputError(f"{run.path} has kept no descriptor; a concept cannot be looked up in it")
-    vectors = run.encoder.encode([descriptor.text for descriptor in catalog])
-    query = run.encoder.encode([concept.strip()])
-    found = VectorIndex.build(vectors).search(query, n_descriptors)
-    carriers = _carriers(run.explanations)
-    near = []
-    for place, similarity in zip(found.ids[0], found.similarities[0], strict=True):
-        identifier = catalog[place].id
-        own = carriers.get(identifier, [])
-        groups = carrying_groups(run, identifier)
-        near.append(
-            NearDescriptor(
-                descriptor_id=identifier,
-                descriptor=catalog[place].text,
-                similarity=float(similarity),
-                n_neurons=len(own),
-                neurons=tuple(_beside_words(run, each) for each in own[:n_neurons]),
-                neuron_set=neuron_set(run, int(place), own),
-                n_groups=len(groups),
-                groups=tuple(groups[:n_groups]),
-            )
-        )
-    return ExplainedConcept(concept=concept.strip(), descriptors=tuple(near))
+    check_concept(concept)
+    answers = ConceptAnswers(run, _table(run), nullcontext())
+    return answers.near(concept, n_descriptors, n_neurons, n_groups)
 
 
 def explain_text(run: FinishedRun, text: str, n_neurons: int = 10) -> ExplainedText:
@@ -160,37 +127,54 @@ def explain_text(run: FinishedRun, text: str, n_neurons: int = 10) -> ExplainedT
         InputError: `text` is blank or not valid Unicode.
         RunError: the run is damaged, or its model has changed.
     """
-    from neurons.tokens import token_activations
+    from service.text_levels import TextLevels
 
-    if not text.strip():
-        raise InputError("the text is blank; give a sentence to explain")
-    described = {
-        key: explanation for key, explanation in run.explanations.items() if explanation.matches
-    }
-    above = [level for level in levels_of(run, text, described) if level.z > 0]
-    levels = sorted(above, key=lambda level: (-level.z, level.neuron, level.tail))
-    first = levels[:n_neurons]
-    read = token_activations(run.subject, [text], [level.neuron for level in first])[0]
+    check_text(text)
+    found = TextLevels(run, _table(run), nullcontext()).strongest(text, n_neurons)
     return ExplainedText(
         text=text,
-        n_described=len(described),
-        truncated_tokens=read.truncated_tokens,
+        n_described=found.n_described,
+        truncated_tokens=found.tokens.truncated_tokens,
         firing=tuple(
             FiringNeuron(
                 neuron=str(level.neuron),
                 tail=level.tail,
-                match=described[level.neuron, level.tail].matches[0],
-                standing=run.standing(
-                    level.neuron, level.tail, described[level.neuron, level.tail].matches[0]
-                ),
+                match=level.match,
+                standing=run.standing(level.neuron, level.tail, level.match),
                 activation=level.activation,
                 z=level.z,
                 percentile=level.percentile,
-                tokens=_tokens(read, place),
+                tokens=_tokens(found.tokens, place),
             )
-            for place, level in enumerate(first)
+            for place, level in enumerate(found.levels)
         ),
     )
+
+
+def check_concept(concept: str) -> None:
+    """Refuse a concept without words.
+
+    Raises:
+        InputError: it is blank.
+    """
+    if not concept.strip():
+        raise InputError("the concept is blank; give some words, for example 'refund requests'")
+
+
+def check_text(text: str) -> None:
+    """Refuse a text without words.
+
+    Raises:
+        InputError: it is blank.
+    """
+    if not text.strip():
+        raise InputError("the text is blank; give a sentence to explain")
+
+
+def _table(run: FinishedRun) -> ExplanationTable:
+    from service.views.explanation_table import ExplanationTable
+
+    return ExplanationTable.read(run.path / "explanations.parquet")
 
 
 def _sentences(run: FinishedRun, found: NeuronExemplars) -> tuple[ExplainedSentence, ...]:
@@ -214,24 +198,3 @@ def _tokens(read: TokenActivations, column: int) -> tuple[TokenActivation, ...]:
         TokenActivation(start=token.start, end=token.end, activation=float(activation))
         for token, activation in zip(read.tokens, read.activations[:, column], strict=True)
     )
-
-
-def _beside_words(run: FinishedRun, carrier: CarryingNeuron) -> CarryingNeuron:
-    """A carrier with its standing beside the lexical baseline."""
-    standing = run.standing(NeuronId.parse(carrier.neuron), carrier.tail, carrier.match)
-    return carrier.model_copy(update={"standing": standing})
-
-
-def _carriers(
-    explanations: Mapping[tuple[NeuronId, Tail], Explanation],
-) -> dict[str, list[CarryingNeuron]]:
-    """The neurons of each descriptor, the surest first."""
-    carriers: dict[str, list[CarryingNeuron]] = {}
-    for explanation in explanations.values():
-        for match in explanation.matches:
-            carriers.setdefault(match.descriptor_id, []).append(
-                CarryingNeuron(neuron=explanation.neuron, tail=explanation.tail, match=match)
-            )
-    for neurons in carriers.values():
-        neurons.sort(key=lambda carrier: carrier.match.evidence)
-    return carriers

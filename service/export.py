@@ -233,9 +233,11 @@ def _rows(
 
 
 def _read(reader: WordReader, n_sentences: int, progress: bool) -> Iterator[NeuroxSentence]:
-    from tqdm import tqdm
+    from indexer.progress_bar import ProgressBar
 
-    with tqdm(total=n_sentences, desc="export", unit="sentence", disable=not progress) as bar:
+    with ProgressBar(
+        total=n_sentences, desc="export", unit="sentence", disable=not progress
+    ) as bar:
         for window in reader.windows():
             yield from window
             counts = reader.report
@@ -249,6 +251,6 @@ def _noted(sentences: Iterable[NeuroxSentence], handle: TextIO) -> Iterator[Neur
 
 
 def _watched(rows: Iterable[_Row], name: str, unit: str, progress: bool) -> Iterator[_Row]:
-    from tqdm import tqdm
+    from indexer.progress_bar import counted
 
-    yield from tqdm(rows, desc=name, unit=unit, disable=not progress)
+    yield from counted(rows, desc=name, unit=unit, disable=not progress)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from neurons.records import NeuronId, Tail
-from service.explained import CarryingGroup, CarryingNeuron, NeuronSet, SetMember
+from service.explained import CarryingGroup, NeuronSet, SetMember
 
 if TYPE_CHECKING:
     from indexer.arrays import BoolArray
@@ -18,6 +18,20 @@ if TYPE_CHECKING:
 
 COMBINED_NEURONS = 10
 """How many neurons of a descriptor are read together."""
+
+
+class CarryingTail(Protocol):
+    """A tail that carries a descriptor."""
+
+    @property
+    def neuron(self) -> str:
+        """The address of its neuron."""
+        ...
+
+    @property
+    def tail(self) -> Tail:
+        """Which end of the neuron it is."""
+        ...
 
 
 def group_of(run: FinishedRun, neuron: NeuronId) -> ExplainedGroup | None:
@@ -58,9 +72,7 @@ def carrying_groups(run: FinishedRun, descriptor_id: str) -> list[CarryingGroup]
     return sorted(found, key=lambda carrier: carrier.match.evidence)
 
 
-def neuron_set(
-    run: FinishedRun, number: int, carriers: Sequence[CarryingNeuron]
-) -> NeuronSet | None:
+def neuron_set(run: FinishedRun, number: int, carriers: Sequence[CarryingTail]) -> NeuronSet | None:
     """What the best neurons of a descriptor tell together; None without neurons.
 
     Args:

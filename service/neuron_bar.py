@@ -13,9 +13,9 @@ def neuron_bar(doing: str, *, shown: bool) -> Watch:
     """Shows on stderr how many neurons of the blocks have been gone through."""
 
     def watch(blocks: Iterable[Block], n_neurons: int) -> Iterator[Block]:
-        from tqdm import tqdm
+        from indexer.progress_bar import ProgressBar
 
-        with tqdm(total=n_neurons, desc=doing, unit="neuron", disable=not shown) as bar:
+        with ProgressBar(total=n_neurons, desc=doing, unit="neuron", disable=not shown) as bar:
             for block in blocks:
                 yield block
                 bar.update(block.shape[1])

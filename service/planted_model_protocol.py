@@ -59,11 +59,10 @@ def figures(run: EvaluatedRun, settings: PlantedModelSettings) -> list[Figure]:
 
 def _read(run: EvaluatedRun, edited: SubjectModel, plan: Plan) -> HalfArray:
     """Activations of the edited units on all sentences (`n_sentences, n_planted`)."""
-    from tqdm import tqdm
-
+    from indexer.progress_bar import ProgressBar
     from neurons.planting import pooled_activations
 
-    with tqdm(
+    with ProgressBar(
         total=len(run.corpus), desc="edited model", unit="sentence", disable=not run.progress
     ) as bar:
         extraction = run.settings.extraction

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from indexer.errors import InputError, RunError
+from indexer.progress import begin_stage
 from indexer.storage import PARTIAL_SUFFIX, fingerprint, read_json, write_json
 from service.folder_lock import lock_folder
 from service.identity import RunIdentity, check_identity
@@ -154,6 +155,7 @@ class RunDirectory:
             RunError: a file cannot be written, or `action` did not write an output.
         """
         self._check_writable()
+        begin_stage(name)
         key = _stage_key(name, inputs)
         record = self._record(name)
         started = self._started_path(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -113,7 +114,7 @@ class RunFiles(ABC):
         return SplitRows.of_corpus(self.corpus)
 
     @cached_property
-    def explanations(self) -> dict[tuple[NeuronId, Tail], Explanation]:
+    def explanations(self) -> Mapping[tuple[NeuronId, Tail], Explanation]:
         """The explanation or abstention of each neuron's tail, in file order."""
         from neurons.explanation_file import read_explanations
 

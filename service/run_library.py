@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import threading
-from collections import OrderedDict
+from collections import defaultdict
 from pathlib import Path
+from uuid import uuid4
 
-from indexer.errors import NotFoundError
-from service.finished_run import FinishedRun
+from cachetools import LRUCache
+
+from indexer.errors import BusyError, NotFoundError, RunError
+from service.folder_lock import lock_folder
 from service.jobs.records import RUN_NAME
-from service.run_directory import RunDirectory
+from service.service_settings import WORKSPACE
+from service.views.opened_run import MANIFEST, FileMark
+from service.views.records import RunCard
+from service.views.run_cards import SETTINGS, card_of, damaged_card, was_finished
+from service.views.run_view import RunView, Standing
+from service.views.shared_models import SharedModels
+
+_KEPT_CARDS = 4096
+_DELETED = "deleted"
 
 
 class RunLibrary:
-    """The runs below a folder.
+    """The runs below a folder; safe for many threads.
 
     Args:
         folder: whose subfolders are runs.
-        n_open: runs held open at once.
+        n_open: runs held open at once; the one that was not read for longest is let go.
     """
 
     def __init__(self, folder: Path, n_open: int) -> None:
         self.folder = folder
-        self._n_open = n_open
-        self._open: OrderedDict[str, FinishedRun] = OrderedDict()
+        self._models = SharedModels()
+        self._views: LRUCache[str, RunView] = LRUCache(n_open)
+        self._cards: LRUCache[str, tuple[FileMark, RunCard]] = LRUCache(_KEPT_CARDS)
         self._lock = threading.Lock()
+        self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def path(self, name: str) -> Path:
         """The folder of a run.
@@ -35,44 +49,137 @@ class RunLibrary:
             NotFoundError: there is none of this name.
         """
         path = self.folder / name
-        if re.fullmatch(RUN_NAME, name) is None or not (path / "settings.json").is_file():
-            raise NotFoundError(f"there is no run {name!r}; GET /v1/runs lists those there are")
+        if re.fullmatch(RUN_NAME, name) is None or not (path / SETTINGS).is_file():
+            raise NotFoundError(
+                f"there is no run {name[:100]!r}; GET /v1/runs lists those there are"
+            )
         return path
 
     def names(self) -> list[str]:
         """The names of all runs, finished or not, in alphabetical order."""
-        found = self.folder.glob("*/settings.json")
+        found = self.folder.glob(f"*/{SETTINGS}")
         return sorted(
             each.parent.name for each in found if re.fullmatch(RUN_NAME, each.parent.name)
         )
 
-    def open(self, name: str) -> FinishedRun:
-        """A finished run.
+    def cards(self) -> list[RunCard]:
+        """All runs at a glance, in the order of `names`; no run is opened for it."""
+        return [self._card(self.folder / name) for name in self.names()]
+
+    def card(self, name: str) -> RunCard:
+        """One run at a glance; it is not opened for it.
 
         Raises:
             NotFoundError: there is none of this name.
+        """
+        return self._card(self.path(name))
+
+    def open(self, name: str) -> RunView:
+        """A finished run, as it was when it was opened if a job is rewriting it.
+
+        Raises:
+            NotFoundError: there is none of this name.
+            BusyError: it is being rewritten and is not open.
             RunError: it is not complete, or damaged.
         """
+        path = self.path(name)
+        view = self._readable(name)
+        if view is not None:
+            return view
         with self._lock:
-            if name not in self._open:
-                self._open[name] = FinishedRun(self.path(name))
-            self._open.move_to_end(name)
-            while len(self._open) > self._n_open:
-                self._open.popitem(last=False)
-            return self._open[name]
+            opening = self._opening[name]
+        with opening:
+            view = self._readable(name)
+            if view is None:
+                view = self._opened(path)
+                with self._lock:
+                    self._views[name] = view
+                    # What was damaged when it was last looked at has been mended.
+                    self._cards.pop(name, None)
+            return view
 
     def delete(self, name: str) -> None:
         """Remove a run with everything in it.
 
         Raises:
             NotFoundError: there is none of this name.
-            RunError: another process is writing it.
+            BusyError: another process is writing it.
+            RunError: its files cannot be removed.
         """
         path = self.path(name)
-        directory = RunDirectory.create(path)
+        lock = lock_folder(path, SETTINGS, frozenset())
         try:
             with self._lock:
-                self._open.pop(name, None)
-            shutil.rmtree(path)
+                self._views.pop(name, None)
+            self._removed(path)
         finally:
-            directory.close()
+            os.close(lock)
+
+    def _removed(self, path: Path) -> None:
+        """Move a run out of sight before it is taken apart, which may be interrupted."""
+        aside = self.folder / WORKSPACE / _DELETED
+        try:
+            aside.mkdir(parents=True, exist_ok=True)
+            path.rename(aside / uuid4().hex)
+            for each in aside.iterdir():
+                if each.is_symlink():
+                    each.unlink()
+                else:
+                    shutil.rmtree(each, ignore_errors=True)
+        except OSError as error:
+            raise RunError(
+                f"cannot delete {path.name}: {error.strerror or error}. Stop the service and "
+                "remove its folder by hand"
+            ) from error
+
+    def _readable(self, name: str) -> RunView | None:
+        """The view that is open, unless the run has become another."""
+        with self._lock:
+            view = self._views.get(name)
+        if view is None or view.standing in {Standing.CURRENT, Standing.UPDATING}:
+            return view
+        with self._lock:
+            if self._views.get(name) is view:
+                del self._views[name]
+        return None
+
+    def _opened(self, path: Path) -> RunView:
+        mark = FileMark.of(path / MANIFEST)
+        if mark is None:
+            raise _incomplete(self.path(path.name))
+        try:
+            return RunView(path, self._models)
+        except BusyError:
+            raise
+        except RunError as error:
+            with self._lock:
+                self._cards[path.name] = mark, damaged_card(path, str(error))
+            raise
+
+    def _card(self, path: Path) -> RunCard:
+        name = path.name
+        mark = FileMark.of(path / MANIFEST)
+        with self._lock:
+            view, kept = self._views.get(name), self._cards.get(name)
+        if mark is None:
+            is_read = view is not None and view.standing is Standing.UPDATING
+            return view.card() if view is not None and is_read else card_of(path)
+        if kept is not None and kept[0] == mark:
+            return kept[1]
+        card = card_of(path)
+        with self._lock:
+            self._cards[name] = mark, card
+        return card
+
+
+def _incomplete(path: Path) -> RunError:
+    if was_finished(path):
+        return BusyError(
+            f"{path.name} is being rewritten by a job; ask again when the job is done, GET "
+            "/v1/jobs lists it. If there is none, a `rebuild` or `run` job finishes what was "
+            "interrupted"
+        )
+    return RunError(
+        f"{path.name} is not complete (no {MANIFEST}); wait for the job that makes it, or start "
+        "an `explain` job to finish it"
+    )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy import exc as database_errors
 from starlette.exceptions import HTTPException
 
 from indexer.errors import (
@@ -20,9 +22,12 @@ from indexer.errors import (
     StaleError,
 )
 from indexer.records import Record
-from service.complaints import complaints
+from service.api.hidden_paths import without_paths
+from service.api.state import state_of
 
 MEDIA_TYPE = "application/problem+json"
+
+_NO_PAGES = ("/v1", "/static/", "/metrics", "/healthz", "/readyz", "/openapi.json")
 
 _STATUSES: tuple[tuple[type[NeuroscribeError], HTTPStatus], ...] = (
     (NotFoundError, HTTPStatus.NOT_FOUND),
@@ -52,36 +57,93 @@ def status_of(error: NeuroscribeError) -> HTTPStatus:
 def problem_response(
     request: Request, status: HTTPStatus, kind: str, detail: str, headers: Any = None
 ) -> JSONResponse:
-    """An error as an answer."""
-    problem = Problem(
-        type=f"urn:neuroscribe:problem:{kind}",
-        title=status.phrase,
-        status=status,
-        detail=detail,
-        instance=request.url.path,
-    )
+    """An error as a problem document."""
+    problem = _problem(request, status, kind, detail)
     return JSONResponse(
         problem.model_dump(), status_code=status, media_type=MEDIA_TYPE, headers=headers
     )
 
 
+def error_response(
+    request: Request, status: HTTPStatus, kind: str, detail: str, headers: Any = None
+) -> Response:
+    """An error as a page where a browser asked for one, else as a problem document."""
+    if not _wants_page(request):
+        return problem_response(request, status, kind, detail, headers)
+    from service.pages.errors import error_page
+
+    answer = error_page(request, _problem(request, status, kind, detail))
+    answer.headers.update(headers or {})
+    return answer
+
+
+def _problem(request: Request, status: HTTPStatus, kind: str, detail: str) -> Problem:
+    return Problem(
+        type=f"urn:neuroscribe:problem:{kind}",
+        title=status.phrase,
+        status=status,
+        # Half of a surrogate pair, which JSON bodies may hold, cannot be sent in UTF-8.
+        detail=detail.encode("utf-8", "backslashreplace").decode(),
+        instance=request.scope["path"],
+    )
+
+
+def _wants_page(request: Request) -> bool:
+    if request.scope["path"].startswith(_NO_PAGES):
+        return False
+    return "text/html" in request.headers.get("accept", "")
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Have every error of `app` answered by a problem document."""
 
-    async def of_ours(request: Request, error: Exception) -> JSONResponse:
+    async def of_ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, NeuroscribeError)
-        return problem_response(request, status_of(error), type(error).__name__, str(error))
+        detail = without_paths(str(error), state_of(request).settings)
+        return error_response(request, status_of(error), type(error).__name__, detail)
 
-    async def of_validation(request: Request, error: Exception) -> JSONResponse:
+    async def of_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        detail = "; ".join(complaints(list(error.errors())))
-        return problem_response(request, HTTPStatus.UNPROCESSABLE_ENTITY, "ValidationError", detail)
+        detail = "; ".join(_complaint(each) for each in error.errors())
+        return error_response(request, HTTPStatus.UNPROCESSABLE_ENTITY, "ValidationError", detail)
 
-    async def of_http(request: Request, error: Exception) -> JSONResponse:
+    async def of_database(request: Request, error: Exception) -> Response:
+        detail = (
+            f"the database of the service failed ({type(error).__name__}); "
+            "the same request works once it is back"
+        )
+        return error_response(request, HTTPStatus.SERVICE_UNAVAILABLE, "BackendError", detail)
+
+    async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         status = HTTPStatus(error.status_code)
-        return problem_response(request, status, "HTTPError", str(error.detail), error.headers)
+        detail = _told(request, error) if error.detail == status.phrase else str(error.detail)
+        return error_response(request, status, "HTTPError", detail, error.headers)
 
     app.add_exception_handler(NeuroscribeError, of_ours)
     app.add_exception_handler(RequestValidationError, of_validation)
     app.add_exception_handler(HTTPException, of_http)
+    for lost in (
+        database_errors.OperationalError,
+        database_errors.InterfaceError,
+        database_errors.TimeoutError,
+    ):
+        app.add_exception_handler(lost, of_database)
+
+
+def _told(request: Request, error: HTTPException) -> str:
+    """What an error without words of its own says."""
+    method, path = request.scope["method"], request.scope["path"]
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{path} does not take {method}; it takes {(error.headers or {}).get('Allow')}"
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return f"there is nothing at {path}; GET /openapi.json tells what there is"
+    return str(error.detail)
+
+
+def _complaint(error: Any) -> str:
+    """What is wrong with a part of a request, with the beginning of what was found there."""
+    place = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
+    found = reprlib.repr(error.get("input"))
+    return f"{place}: found {found}; {message}"

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from service.api.key_tables import KeyDatabase
+from service.api.kept_answers import KeptAnswers
+from service.api.keys import KeyStore
+from service.api.sessions import SessionStore
 from service.jobs.job_queue import JobQueue
 from service.run_library import RunLibrary
 from service.service_settings import ServiceSettings
+from service.uploads import Uploads
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,35 @@ class ServiceState:
     settings: ServiceSettings
     runs: RunLibrary
     jobs: JobQueue
+    uploads: Uploads
+    database: KeyDatabase
+    keys: KeyStore
+    sessions: SessionStore
+    answers: KeptAnswers = field(default_factory=KeptAnswers)
+
+    @classmethod
+    def of(cls, settings: ServiceSettings) -> ServiceState:
+        """The parts that settings ask for.
+
+        Raises:
+            InputError: the database URL cannot be used.
+        """
+        database = KeyDatabase(settings.database)
+        keys = KeyStore(database)
+        return cls(
+            settings=settings,
+            runs=RunLibrary(settings.runs, settings.opened_runs),
+            jobs=JobQueue(settings.database, settings.workspace),
+            uploads=Uploads(settings),
+            database=database,
+            keys=keys,
+            sessions=SessionStore(database, keys),
+        )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.jobs.close()
+        self.database.close()
 
 
 def state_of(request: Request) -> ServiceState:

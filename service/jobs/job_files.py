@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from indexer.errors import BusyError
 from indexer.storage import read_json, write_json
 from service.jobs.records import JOB_SPEC, JobProblem, JobProgress, JobSpec
 
 _SPEC, _PROGRESS, _LOG, _OUTCOME = "spec.json", "progress.json", "log.jsonl", "outcome.json"
+_PRINTED, _LOCK, _DEATHS = "printed.txt", ".lock", "deaths"
 
 
 class JobFiles:
@@ -30,6 +36,50 @@ class JobFiles:
     def log(self) -> Path:
         """What its processes logged, a JSON object a line."""
         return self.folder / _LOG
+
+    @property
+    def printed(self) -> Path:
+        """What libraries printed in its processes, last words of a crash included."""
+        return self.folder / _PRINTED
+
+    @contextmanager
+    def held(self) -> Iterator[int]:
+        """Hold the job, so that no two processes do it; the answer may be handed to one.
+
+        Raises:
+            BusyError: a process is doing it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError("another process is doing this job; it must end first") from error
+            yield lock
+        finally:
+            os.close(lock)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether a process is doing the job now."""
+        try:
+            lock = os.open(self.folder / _LOCK, os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    def count_death(self) -> int:
+        """Note that a process of the job was killed; returns how many were."""
+        with (self.folder / _DEATHS).open("ab") as handle:
+            handle.write(b".")
+            return handle.tell()
 
     def write_spec(self, spec: JobSpec) -> None:
         """Keep what the job is told."""

@@ -124,7 +124,12 @@ class NeuronAnswer(Record):
 
 
 class NeuronOrder(StrEnum):
-    """How neurons are listed."""
+    """How neurons are listed: as they are stored, or the surest explanation first.
+
+    The surest is that of the lowest q on discover, then of the highest exemplar z there. To order
+    by the AUROC on test would put the luckiest first, whose AUROC is then too high. Tails without
+    an explanation come last.
+    """
 
     ADDRESS = "address"
     SCORE = "score"
@@ -133,7 +138,8 @@ class NeuronOrder(StrEnum):
 class NeuronFilter(Record):
     """Which tails are listed; all of them where nothing is given.
 
-    `descriptor` is an identifier that must be among the matches.
+    `descriptor` is an identifier that must be among the matches; what is asked of the score, and
+    the order, are then about that match, else about the first.
     """
 
     layer: int | None = Field(default=None, ge=0)
@@ -147,7 +153,10 @@ class NeuronFilter(Record):
 
 
 class TailCard(Record):
-    """One tail in a list: its first explanation, or the reason for having none."""
+    """One tail in a list: its first explanation, or the reason for having none.
+
+    In a list of the tails that carry a descriptor the explanation is that descriptor.
+    """
 
     neuron: str
     tail: Tail
@@ -234,7 +243,12 @@ class DescriptorAnswer(Record):
 
 
 class LayerCell(Record):
-    """A layer site at a glance: shares are of its neurons' tails; None where none is described."""
+    """A layer site at a glance.
+
+    `described` is a share of the tails of its neurons, `learned` a share of those described tails
+    that the lexical baseline has enough units to judge. `median_score` and `commonest`, the
+    descriptors that come first most often, are of the first explanations. None where there is none.
+    """
 
     layer: int
     site: Site

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from scipy.sparse import csr_matrix
-from scipy.stats import percentileofscore
 
 from descriptors.catalog import write_descriptors, write_membership
 from descriptors.corpus import read_corpus
@@ -41,7 +40,6 @@ from service.explain import (
 from service.finished_run import FinishedRun
 from service.run_directory import RunDirectory
 from service.settings import RunSettings
-from service.text_levels import compare_with_usual
 
 TEXTS = [f"{noun} {verb} {adjective}." for noun in ("battery", "charger", "phone", "screen", "case")
          for verb in ("was", "is", "broke again and works")
@@ -164,28 +162,6 @@ def run(folder: Path) -> FinishedRun:
 )
 def test_kind_of_question(what: str, kind: Question) -> None:
     assert kind_of(what) is kind
-
-
-def test_usual_level_in_blocks_is_that_of_the_whole() -> None:
-    random = np.random.default_rng(0)
-    reference = random.integers(-3, 4, size=(50, 6)).astype(np.float32) + 1000
-    reference[:, 5] = 0.1
-    values = np.array([1000, 1003, 997, 1001.5, 990, 7], dtype=np.float32)
-    usual = compare_with_usual(values, [reference[:7], reference[7:30], reference[30:]])
-    exact = reference.astype(np.float64)
-    expected = (values[:5] - exact[:, :5].mean(axis=0)) / exact[:, :5].std(axis=0)
-    assert usual.z[:5] == pytest.approx(expected, rel=1e-9)
-    assert np.isnan(usual.z[5])
-    shares = [
-        percentileofscore(reference[:, column], value, kind="mean")
-        for column, value in enumerate(values)
-    ]
-    assert usual.percentile == pytest.approx(shares)
-
-
-def test_usual_level_needs_a_reference() -> None:
-    with pytest.raises(ValueError, match="no reference rows"):
-        compare_with_usual(np.zeros(2, dtype=np.float32), [])
 
 
 @pytest.mark.parametrize("neuron", NEURONS, ids=str)

@@ -1,0 +1,124 @@
+"""The descriptors near a concept in words, with the neurons and groups that carry them."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from indexer.errors import InputError
+from neurons.records import Tail
+from service.explained import (
+    CarryingGroup,
+    CarryingNeuron,
+    ExplainedConcept,
+    NearDescriptor,
+    NeuronSet,
+)
+
+if TYPE_CHECKING:
+    from indexer.arrays import IntArray
+    from service.finished_run import FinishedRun
+    from service.views.explanation_table import ExplanationTable
+
+_KEPT_DESCRIPTORS = 4096
+"""Descriptors whose neuron set is kept."""
+
+
+class _Tail(NamedTuple):
+    neuron: str
+    tail: Tail
+
+
+@dataclass(frozen=True, eq=False)
+class _Carried:
+    """All that carries a descriptor: matches as numbers of the table, the surest first."""
+
+    matches: IntArray
+    neuron_set: NeuronSet | None
+    groups: tuple[CarryingGroup, ...]
+
+
+class ConceptAnswers:
+    """Looks concepts up among the kept descriptors of a run.
+
+    The descriptors are embedded once, when this is made. What a descriptor's neurons tell together
+    is computed when it is first answered with, from the activations of all of them.
+
+    Args:
+        run: with a kept descriptor.
+        table: the explanations of the run.
+        encoder_lock: held while the encoder reads.
+
+    Raises:
+        InputError: the run has kept no descriptor, or the encoder cannot be loaded.
+        RunError: the run is damaged, or its encoder has changed.
+    """
+
+    def __init__(
+        self, run: FinishedRun, table: ExplanationTable, encoder_lock: AbstractContextManager[Any]
+    ) -> None:
+        from indexer.index import VectorIndex
+
+        if not run.catalog:
+            raise InputError(
+                f"{run.path} has kept no descriptor; a concept cannot be looked up in it"
+            )
+        self._run = run
+        self._table = table
+        self._encoder_lock = encoder_lock
+        self._encoder = run.encoder
+        with encoder_lock:
+            vectors = self._encoder.encode([descriptor.text for descriptor in run.catalog])
+        self._index = VectorIndex.build(vectors)
+        self._carried = lru_cache(_KEPT_DESCRIPTORS)(self._read_carried)
+
+    def near(
+        self, concept: str, n_descriptors: int, n_neurons: int, n_groups: int
+    ) -> ExplainedConcept:
+        """The descriptors nearest to `concept`, and the neurons and groups that carry them.
+
+        Raises:
+            InputError: `concept` is not valid Unicode.
+            RunError: the run is damaged.
+        """
+        with self._encoder_lock:
+            query = self._encoder.encode([concept.strip()])
+        found = self._index.search(query, n_descriptors)
+        descriptors = []
+        for place, similarity in zip(found.ids[0].tolist(), found.similarities[0], strict=True):
+            descriptor, carried = self._run.catalog[place], self._carried(place)
+            descriptors.append(
+                NearDescriptor(
+                    descriptor_id=descriptor.id,
+                    descriptor=descriptor.text,
+                    similarity=float(similarity),
+                    n_neurons=len(carried.matches),
+                    neurons=tuple(map(self._neuron, carried.matches[:n_neurons].tolist())),
+                    neuron_set=carried.neuron_set,
+                    n_groups=len(carried.groups),
+                    groups=carried.groups[:n_groups],
+                )
+            )
+        return ExplainedConcept(concept=concept.strip(), descriptors=tuple(descriptors))
+
+    def _neuron(self, number: int) -> CarryingNeuron:
+        """The neuron's tail that a match is of, beside the lexical baseline."""
+        neuron, tail = self._table.key(int(self._table.matches.tail[number]))
+        match = self._table.match(number)
+        standing = self._run.standing(neuron, tail, match)
+        return CarryingNeuron(neuron=str(neuron), tail=tail, match=match, standing=standing)
+
+    def _read_carried(self, place: int) -> _Carried:
+        from service.group_answers import carrying_groups, neuron_set
+
+        identifier = self._run.catalog[place].id
+        matches = self._table.carrying(identifier)
+        keys = map(self._table.key, self._table.matches.tail[matches].tolist())
+        tails = [_Tail(str(neuron), tail) for neuron, tail in keys]
+        return _Carried(
+            matches=matches,
+            neuron_set=neuron_set(self._run, place, tails),
+            groups=tuple(carrying_groups(self._run, identifier)),
+        )
