@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neurons.explanation_file import read_explanations as read_explanations
     from neurons.group_records import read_neuron_groups as read_neuron_groups
     from neurons.statistics_file import read_statistics as read_neuron_statistics
+    from service.client import Client as Client
     from service.engines import opened_engine as opened_engine
     from service.evaluation import evaluate_run as evaluate
     from service.explain import explain_concept as explain_concept
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "BackendError": "indexer.errors:BackendError",
+    "Client": "service.client:Client",
     "FinishedRun": "service.finished_run:FinishedRun",
     "InputError": "indexer.errors:InputError",
     "NeuroscribeError": "indexer.errors:NeuroscribeError",
@@ -61,6 +63,7 @@ _HOME = {
 
 __all__ = [
     "BackendError",
+    "Client",
     "FinishedRun",
     "InputError",
     "NeuroscribeError",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from indexer.errors import InputError
@@ -19,8 +19,8 @@ from service.explained import (
 
 if TYPE_CHECKING:
     from indexer.arrays import IntArray
+    from service.explanation_table import ExplanationTable
     from service.finished_run import FinishedRun
-    from service.views.explanation_table import ExplanationTable
 
 _KEPT_DESCRIPTORS = 4096
 """Descriptors whose neuron set is kept."""
@@ -72,7 +72,8 @@ class ConceptAnswers:
         with encoder_lock:
             vectors = self._encoder.encode([descriptor.text for descriptor in run.catalog])
         self._index = VectorIndex.build(vectors)
-        self._carried = lru_cache(_KEPT_DESCRIPTORS)(self._read_carried)
+        # Not a method: what is kept would hold this, and with it the run, until it is collected.
+        self._carried = lru_cache(_KEPT_DESCRIPTORS)(partial(_read_carried, run, table))
 
     def near(
         self, concept: str, n_descriptors: int, n_neurons: int, n_groups: int
@@ -110,15 +111,16 @@ class ConceptAnswers:
         standing = self._run.standing(neuron, tail, match)
         return CarryingNeuron(neuron=str(neuron), tail=tail, match=match, standing=standing)
 
-    def _read_carried(self, place: int) -> _Carried:
-        from service.group_answers import carrying_groups, neuron_set
 
-        identifier = self._run.catalog[place].id
-        matches = self._table.carrying(identifier)
-        keys = map(self._table.key, self._table.matches.tail[matches].tolist())
-        tails = [_Tail(str(neuron), tail) for neuron, tail in keys]
-        return _Carried(
-            matches=matches,
-            neuron_set=neuron_set(self._run, place, tails),
-            groups=tuple(carrying_groups(self._run, identifier)),
-        )
+def _read_carried(run: FinishedRun, table: ExplanationTable, place: int) -> _Carried:
+    from service.group_answers import carrying_groups, neuron_set
+
+    identifier = run.catalog[place].id
+    matches = table.carrying(identifier)
+    keys = map(table.key, table.matches.tail[matches].tolist())
+    tails = [_Tail(str(neuron), tail) for neuron, tail in keys]
+    return _Carried(
+        matches=matches,
+        neuron_set=neuron_set(run, place, tails),
+        groups=tuple(carrying_groups(run, identifier)),
+    )

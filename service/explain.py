@@ -22,8 +22,8 @@ from service.explained import (
 
 if TYPE_CHECKING:
     from neurons.tokens import TokenActivations
+    from service.explanation_table import ExplanationTable
     from service.finished_run import FinishedRun
-    from service.views.explanation_table import ExplanationTable
 
 LONGEST_CONCEPT_WORDS = 6
 """Descriptors have at most as many words; more of them are taken for a text."""
@@ -172,7 +172,7 @@ def check_text(text: str) -> None:
 
 
 def _table(run: FinishedRun) -> ExplanationTable:
-    from service.views.explanation_table import ExplanationTable
+    from service.explanation_table import ExplanationTable
 
     return ExplanationTable.read(run.path / "explanations.parquet")
 

@@ -13,6 +13,7 @@ from service.evaluation_stage import EvaluationStage
 from service.index_stages import CORPUS
 from service.lexical_stage import LEXICAL
 from service.neuron_stages import EXEMPLARS
+from service.public_names import public_name
 from service.stages import installed_versions
 
 if TYPE_CHECKING:
@@ -114,7 +115,10 @@ class ReportStage(EvaluationStage):
         settings = self.settings.model_dump(mode="json")
         stages = {name: part for name, part in settings.items() if isinstance(part, dict)}
         return {
-            **{f"{name} setting": settings[name] for name in ("corpus", "model", "encoder")},
+            **{
+                f"{name} setting": public_name(settings[name])
+                for name in ("corpus", "model", "encoder")
+            },
             **{f"{name} fingerprint": text for name, text in self.fingerprints().items()},
             **{name: json.dumps(part, ensure_ascii=False) for name, part in stages.items()},
         }

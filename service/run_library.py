@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -22,8 +23,38 @@ from service.views.run_cards import SETTINGS, card_of, damaged_card, was_finishe
 from service.views.run_view import RunView, Standing
 from service.views.shared_models import SharedModels
 
+logger = logging.getLogger(__name__)
+
 _KEPT_CARDS = 4096
 _DELETED = "deleted"
+
+
+class OpenViews(LRUCache[str, RunView]):
+    """The views that are held open; the one that was not read for longest is let go.
+
+    One of a run that is being rewritten could not be opened again, so it is set aside instead, in
+    `updating`.
+    """
+
+    def __init__(self, n_open: int) -> None:
+        super().__init__(n_open)
+        self.updating: dict[str, RunView] = {}
+
+    def popitem(self) -> tuple[str, RunView]:
+        """Let go of a view to make room for another."""
+        name, view = super().popitem()
+        if view.standing is Standing.UPDATING:
+            self.updating[name] = view
+        return name, view
+
+    def held(self, name: str) -> RunView | None:
+        """The view of a run, None if it is not open."""
+        return self.get(name) or self.updating.get(name)
+
+    def let_go(self, name: str) -> None:
+        """Forget the view of a run."""
+        self.pop(name, None)
+        self.updating.pop(name, None)
 
 
 class RunLibrary:
@@ -31,13 +62,13 @@ class RunLibrary:
 
     Args:
         folder: whose subfolders are runs.
-        n_open: runs held open at once; the one that was not read for longest is let go.
+        n_open: runs held open at once, besides those that are being rewritten.
     """
 
     def __init__(self, folder: Path, n_open: int) -> None:
         self.folder = folder
         self._models = SharedModels()
-        self._views: LRUCache[str, RunView] = LRUCache(n_open)
+        self._views = OpenViews(n_open)
         self._cards: LRUCache[str, tuple[FileMark, RunCard]] = LRUCache(_KEPT_CARDS)
         self._lock = threading.Lock()
         self._opening: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -110,7 +141,7 @@ class RunLibrary:
         lock = lock_folder(path, SETTINGS, frozenset())
         try:
             with self._lock:
-                self._views.pop(name, None)
+                self._views.let_go(name)
             self._removed(path)
         finally:
             os.close(lock)
@@ -123,9 +154,11 @@ class RunLibrary:
             path.rename(aside / uuid4().hex)
             for each in aside.iterdir():
                 if each.is_symlink():
-                    each.unlink()
+                    each.unlink(missing_ok=True)
                 else:
                     shutil.rmtree(each, ignore_errors=True)
+                if each.exists():
+                    logger.warning("%s cannot be removed; it is tried again", each)
         except OSError as error:
             raise RunError(
                 f"cannot delete {path.name}: {error.strerror or error}. Stop the service and "
@@ -135,12 +168,12 @@ class RunLibrary:
     def _readable(self, name: str) -> RunView | None:
         """The view that is open, unless the run has become another."""
         with self._lock:
-            view = self._views.get(name)
+            view = self._views.held(name)
         if view is None or view.standing in {Standing.CURRENT, Standing.UPDATING}:
             return view
         with self._lock:
-            if self._views.get(name) is view:
-                del self._views[name]
+            if self._views.held(name) is view:
+                self._views.let_go(name)
         return None
 
     def _opened(self, path: Path) -> RunView:
@@ -160,7 +193,7 @@ class RunLibrary:
         name = path.name
         mark = FileMark.of(path / MANIFEST)
         with self._lock:
-            view, kept = self._views.get(name), self._cards.get(name)
+            view, kept = self._views.held(name), self._cards.get(name)
         if mark is None:
             is_read = view is not None and view.standing is Standing.UPDATING
             return view.card() if view is not None and is_read else card_of(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +18,10 @@ from neurons.records import LayerSite, Match, NeuronId, Site, Tail
 from neurons.store import HalfArray
 
 if TYPE_CHECKING:
+    from neurons.store import ActivationStore
     from neurons.tokens import TokenActivations
+    from service.explanation_table import ExplanationTable
     from service.finished_run import FinishedRun
-    from service.views.explanation_table import ExplanationTable
 
 _SITES = tuple(Site)
 _ROWS_AT_A_TIME = 4096
@@ -155,7 +156,8 @@ class TextLevels:
             if (found := self._site_tails(layer_site)) is not None
         }
         n_kept = max(1, _ORDERED_BYTES // (2 * max(1, len(self._rows))))
-        self._ordered = lru_cache(n_kept)(self._read_ordered)
+        # Not a method: what is kept would hold this, and with it the store, until it is collected.
+        self._ordered = lru_cache(n_kept)(partial(_read_ordered, self._store, self._rows))
 
     def strongest(self, text: str, n_tails: int) -> FiringTails:
         """The described tails furthest above their usual level, at most `n_tails`, furthest first.
@@ -216,10 +218,10 @@ class TextLevels:
             percentile=below if tail is Tail.POSITIVE else 100 - below,
         )
 
-    def _read_ordered(self, neuron: NeuronId) -> HalfArray:
-        """The discover activations of a neuron, ascending."""
-        column = np.asarray(self._store.array(neuron.layer_site)[self._rows, neuron.unit])
-        return np.sort(column)
+
+def _read_ordered(store: ActivationStore, rows: IntArray, neuron: NeuronId) -> HalfArray:
+    """The activations of a neuron on some rows, ascending."""
+    return np.sort(np.asarray(store.array(neuron.layer_site)[rows, neuron.unit]))
 
 
 def _largest(values: DoubleArray, count: int) -> IntArray:

@@ -27,7 +27,8 @@ HEAVY = {
     *("h5py", "ray"),
 }
 PUBLIC_NAMES = [
-    *("BackendError", "FinishedRun", "InputError", "NeuroscribeError", "RunError", "RunSettings"),
+    *("BackendError", "Client", "FinishedRun", "InputError", "NeuroscribeError", "RunError"),
+    "RunSettings",
     *("evaluate", "explain_concept", "explain_neuron", "explain_text"),
     *("export_neurox", "export_table", "opened_engine", "plan", "read_corpus", "read_descriptors"),
     *("read_evaluation", "read_explanations", "read_labels", "read_neuron_groups"),

@@ -14,7 +14,7 @@ from service.api.page_records import TailPage
 from service.api.pagination import Cursor
 from service.api.schemas import MAXIMUM_LIMIT, AddressPath, IfNoneMatch, RunPath, of_a_run
 from service.api.state import state_of
-from service.api.strict_routes import strict_router
+from service.api.strict_routes import Handler, StrictRoute, strict_router
 from service.explained import ExplainedConcept
 from service.run_library import RunLibrary
 from service.views.records import NeuronAnswer, NeuronFilter
@@ -60,24 +60,41 @@ async def list_neurons(
     return await answer_of_run(request, run, page)
 
 
-@router.get(
-    "/neurons/{address}",
-    summary="What a neuron responds to",
-    response_model=NeuronAnswer,
-    responses=of_a_run(),
-)
+class KeptRoute(StrictRoute):
+    """A route about a neuron that sends an answer it has kept without looking for parameters."""
+
+    def get_route_handler(self) -> Handler:
+        """The handler, asked only for what is not kept."""
+        handler = super().get_route_handler()
+
+        async def kept(request: Request) -> Response:
+            names = request.scope["path_params"]
+            answer = state_of(request).answers.get(names["run"], names["address"])
+            if answer is None or request.scope["query_string"]:
+                return await handler(request)
+            return _sent(request, answer)
+
+        return kept
+
+
 async def get_neuron(
     request: Request, run: RunPath, address: AddressPath, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Both tails: ranked explanations with intervals, or the reason for none, and exemplars."""
     state = state_of(request)
-    answer = state.answers.get(run, address)
-    if answer is None:
-        answer = await run_in_threadpool(_neuron, state.runs, run, address)
-        state.answers.keep(run, address, answer)
-    return unchanged(request, answer.etag) or Response(
-        answer.body, media_type=JSON, headers=headers_of(answer.etag)
-    )
+    answer = await run_in_threadpool(_neuron, state.runs, run, address)
+    state.answers.keep(run, address, answer)
+    return _sent(request, answer)
+
+
+router.add_api_route(
+    "/neurons/{address}",
+    get_neuron,
+    route_class_override=KeptRoute,
+    summary="What a neuron responds to",
+    response_model=NeuronAnswer,
+    responses=of_a_run(),
+)
 
 
 @router.get(
@@ -113,3 +130,9 @@ async def find_concept(
 def _neuron(runs: RunLibrary, run: str, address: str) -> KeptAnswer:
     view = runs.open(run)
     return KeptAnswer.of(view, view.neuron(address).model_dump_json().encode())
+
+
+def _sent(request: Request, answer: KeptAnswer) -> Response:
+    return unchanged(request, answer.etag) or Response(
+        answer.body, media_type=JSON, headers=headers_of(answer.etag)
+    )

@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page: no script and nothing from elsewhere, so that it works offline."""
+"""The OpenAPI document as a page without scripts and without anything from elsewhere."""
 
 from __future__ import annotations
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
-from service.api.key_tables import KeyDatabase
 from service.api.kept_answers import KeptAnswers
+from service.api.key_tables import KeyDatabase
 from service.api.keys import KeyStore
 from service.api.sessions import SessionStore
 from service.jobs.job_queue import JobQueue

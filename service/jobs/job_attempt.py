@@ -18,7 +18,6 @@ from service.jobs.own_processes import own_command, own_environment
 from service.jobs.records import JobProblem
 from service.service_settings import ServiceSettings
 
-_SECONDS_TO_STOP = 5.0
 _MOST_DEATHS = 3
 _LAST_WORDS = 2000
 _KEPT_FROM_JOBS = frozenset({"database_url"})
@@ -71,22 +70,15 @@ def _check_run_is_free(settings: ServiceSettings, files: JobFiles) -> None:
 
 
 async def _end(process: Process) -> None:
-    if process.returncode is None:
-        _signal(process, signal.SIGTERM)
-        with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _SECONDS_TO_STOP)
-    # Also what it started and left behind.
-    _signal(process, signal.SIGKILL)
-    await process.wait()
+    """End a process and what it started; at once, since finished stages are kept in any case."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
     assert process.stdin is not None
     process.stdin.close()
-    with suppress(OSError):
-        await process.stdin.wait_closed()
-
-
-def _signal(process: Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+    while process.returncode is None:
+        # The worker may be told to stop meanwhile; what is killed needs but a moment.
+        with suppress(asyncio.CancelledError):
+            await process.wait()
 
 
 def _judge(files: JobFiles, code: int) -> None:

@@ -12,6 +12,7 @@ from starlette.status import HTTP_303_SEE_OTHER
 from descriptors.edit_records import EditKind
 from indexer.errors import BusyError, InputError, StaleError
 from service.api.edit_requests import EditRequest
+from service.api.etags import quoted
 from service.api.kept_edits import keep_edit
 from service.api.problems import status_of
 from service.api.schemas import RunPath
@@ -39,7 +40,7 @@ def edit(request: Request, run: RunPath, form: Form) -> Response:
         back = f"{back}/{quote(identifier, safe='')}"
     try:
         wish = _wish(form)
-        keep_edit(runs, run, wish, form.one("etag"))
+        keep_edit(runs, run, wish, quoted(form.one("etag")))
     except (BusyError, InputError) as error:
         return page(
             request,

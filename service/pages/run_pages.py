@@ -10,7 +10,7 @@ from starlette.status import HTTP_200_OK, HTTP_422_UNPROCESSABLE_CONTENT
 from eval.control_verdicts import judge_protocols
 from eval.variant_words import without_curves
 from eval.verdicts import judge_facets
-from indexer.errors import InputError
+from indexer.errors import BusyError, InputError
 from service.api.hidden_paths import told_job
 from service.api.schemas import RunPath
 from service.api.state import ServiceState, state_of
@@ -23,6 +23,8 @@ from service.views.records import RunState
 
 if TYPE_CHECKING:
     from service.jobs.records import Job
+    from service.views.records import RunCard
+    from service.views.run_view import RunView
 
 router = APIRouter(include_in_schema=False)
 
@@ -47,9 +49,9 @@ def overview(request: Request, run: RunPath) -> Response:
     state = state_of(request)
     card = state.runs.card(run)
     jobs = recent_jobs(state, run)
-    if card.state not in _READABLE:
+    view = _opened(state, card)
+    if view is None:
         return page(request, "run_waiting.html", run=run, card=card, jobs=jobs)
-    view = state.runs.open(run)
     figures = view.evaluation()
     return page(
         request,
@@ -96,6 +98,16 @@ def layer_map(request: Request, run: RunPath) -> Response:
     """Where in the model neurons are described."""
     found = state_of(request).runs.open(run).layer_map()
     return page(request, "map.html", run=run, layer_map=found, data=layer_chart(found))
+
+
+def _opened(state: ServiceState, card: RunCard) -> RunView | None:
+    """A run to read, None where it cannot be read yet."""
+    if card.state not in _READABLE:
+        return None
+    try:
+        return state.runs.open(card.name)
+    except BusyError:
+        return None
 
 
 def recent_jobs(state: ServiceState, run: str | None = None) -> list[Job]:

@@ -130,7 +130,7 @@ def log_line(written: str) -> LogLine:
         content = None
     if not isinstance(content, dict):
         return LogLine("", "", written)
-    known = {"timestamp", "level", "event", "job", "run", "logger"}
+    known = {"timestamp", "level", "event", "job", "run", "logger", "stage"}
     rest = " ".join(f"{name}={value}" for name, value in content.items() if name not in known)
     moment = str(content.get("timestamp", ""))[11:19]
     return LogLine(

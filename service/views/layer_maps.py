@@ -9,7 +9,7 @@ import numpy as np
 from indexer.arrays import IntArray
 from neurons.matching import TAILS
 from neurons.records import LayerSite
-from service.views.explanation_table import SITES
+from service.explanation_table import SITES
 from service.views.records import LayerCell, LayerMap
 
 if TYPE_CHECKING:

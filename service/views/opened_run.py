@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from indexer.errors import BusyError, InputError, RunError
 from neurons.group_records import NEURON_GROUPS_FILE
+from service.explanation_table import ExplanationTable
 from service.finished_run import FinishedRun
 from service.imported_stage import is_imported, no_model
 from service.kept_groups import groups_of
-from service.views.explanation_table import ExplanationTable
 
 if TYPE_CHECKING:
     from eval.records import Figure

@@ -10,8 +10,8 @@ import numpy as np
 from descriptors.contributions import contributions
 from descriptors.records import Split
 from neurons.matching import TAILS
+from service.explanation_table import REASONS, SITES
 from service.overview import BestNeuron, DescriptorCounts, RunOverview, TailCounts
-from service.views.explanation_table import REASONS, SITES
 
 if TYPE_CHECKING:
     from service.views.opened_run import OpenedRun

@@ -26,7 +26,8 @@ EXPLANATION_TYPE = "neuroscribe_descriptor"
 class RunState(StrEnum):
     """Whether a run can be read.
 
-    An updating run is being written by another process, and is read as it was before.
+    An updating run is being written by another process. It is read as it was before where it is
+    held open; elsewhere it can be read again when that is done.
     """
 
     UNFINISHED = "unfinished"
@@ -36,9 +37,10 @@ class RunState(StrEnum):
 
 
 class RunCard(Record):
-    """A run at a glance; counts are None while it is unfinished.
+    """A run at a glance; counts are None while it cannot be read.
 
-    `n_described` counts tails, of which every neuron has two.
+    `n_described` counts tails, of which every neuron has two. `problem` says why a damaged run
+    cannot be read.
     """
 
     name: str

@@ -10,7 +10,7 @@ import numpy as np
 
 from indexer.arrays import BoolArray, IntArray
 from neurons.matching import TAILS
-from service.views.explanation_table import REASONS, SITES
+from service.explanation_table import REASONS, SITES
 from service.views.records import (
     ExplanationAnswer,
     NeuronFilter,

@@ -156,5 +156,7 @@ def test_a_catalog_without_the_rest_of_a_run_can_be_edited(
     assert catalog_etag(path) == oracle.catalog_etag
     (path / "manifest.json").unlink()
     (path / "explanations.parquet").unlink()
-    assert edit(editor, {"kind": "seed", "text": "battery life"}, etag_of(editor)).status_code == 200
+    assert (
+        edit(editor, {"kind": "seed", "text": "battery life"}, etag_of(editor)).status_code == 200
+    )
     assert [each.kind for each in read_edits(path)] == ["seed"]

@@ -4,12 +4,14 @@ import csv
 import io
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from service.run_library import RunLibrary
 from service.views.records import NeuronFilter, NeuronOrder
 from service.views.run_view import RunView
 
@@ -38,8 +40,8 @@ def dumped(records: Any) -> list[dict[str, Any]]:
     return [each.model_dump(mode="json") for each in records]
 
 
-def test_runs_are_listed_and_shown(client: TestClient, oracle: RunView) -> None:
-    card = oracle.card().model_dump(mode="json")
+def test_runs_are_listed_and_shown(client: TestClient, api_runs: Path) -> None:
+    card = RunLibrary(api_runs, 1).card("reviews").model_dump(mode="json")
     listed = client.get("/v1/runs").json()
     assert listed == {"items": [card], "total": 1, "next_cursor": None}
     assert client.get(RUN).json() == card

@@ -121,7 +121,8 @@ def test_impossible_parameters(
 
 def test_a_cursor_is_good_for_its_own_list_only(client: TestClient, api_runs: Path) -> None:
     cursor = client.get(f"{RUN}/neurons", params={"limit": 1}).json()["next_cursor"]
-    for path in (f"{RUN}/neurons?layer=1", f"{RUN}/descriptors?", f"{RUN}/evaluation?", "/v1/runs?"):
+    others = ("/neurons?layer=1", "/descriptors?", "/descriptors?kept=true", "/evaluation?")
+    for path in (*(f"{RUN}{other}" for other in others), "/v1/runs?"):
         is_problem(client.get(f"{path}&cursor={cursor}"), 422, api_runs)
 
 
@@ -158,12 +159,8 @@ def test_impossible_texts(client: TestClient, api_runs: Path, asked: Any) -> Non
     ],
     ids=["empty", "cut off", "half a character", "not UTF-8", "deep", "large"],
 )
-def test_impossible_bodies(
-    client: TestClient, api_runs: Path, body: bytes, status: int
-) -> None:
-    answer = client.post(
-        "/v1/explain", content=body, headers={"Content-Type": "application/json"}
-    )
+def test_impossible_bodies(client: TestClient, api_runs: Path, body: bytes, status: int) -> None:
+    answer = client.post("/v1/explain", content=body, headers={"Content-Type": "application/json"})
     is_problem(answer, status, api_runs)
 
 
@@ -208,7 +205,8 @@ def test_a_run_that_is_deleted_is_gone_at_once(
     assert client.get(f"{RUN}/neurons/L0.ffn.1").status_code == 200
     assert client.delete(RUN).status_code == 204
     assert not (own_runs / "reviews").exists()
-    for path in ("", "/overview", "/neurons/L0.ffn.1", f"/neurons?limit=1&cursor={cursor}", "/edits"):
+    page = f"/neurons?limit=1&cursor={cursor}"
+    for path in ("", "/overview", "/neurons/L0.ffn.1", page, "/edits"):
         is_problem(client.get(RUN + path), 404, own_runs)
     is_problem(client.delete(RUN), 404, own_runs)
     assert client.get("/v1/runs").json()["items"] == []

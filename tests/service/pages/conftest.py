@@ -28,7 +28,7 @@ ATTACKS = (
     "</title></textarea></script><b>&amp; \u202e\u2028",
     "javascript:alert(3) ]]> <!-- -->",
 )
-PHRASE = "buy <b>now</b> & onclick"
+PHRASE = "buy<b>now</b>x onclick"
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ def test_every_kind_of_edit(own_pages: TestClient, descriptor: str, edit: Edit) 
     wanted: list[dict[str, str]] = [
         {"kind": "seed", "text": "<i>broken</i> zip"},
         {"kind": "lock", "descriptor": descriptor},
-        {"kind": "merge", "descriptor": descriptor, "other": other, "text": "both of them"},
+        {"kind": "merge", "descriptor": descriptor, "other": other, "text": "parcels and post"},
         {"kind": "ban", "descriptor": kept[-1].id},
     ]
     for number, fields in enumerate(wanted, start=1):

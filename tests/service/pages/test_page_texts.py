@@ -139,7 +139,6 @@ def test_what_is_typed_comes_back_as_text(pages: TestClient) -> None:
         (f"/runs/{RUN}/descriptors?kept=7", 422, "kept"),
         ("/jobs/none", 404, "none"),
         ("/jobs?offset=x", 422, "offset"),
-        ("/static/secret.js", 404, "secret.js"),
     ],
 )
 def test_errors_are_pages(pages: TestClient, path: str, status: int, words: str) -> None:

@@ -92,14 +92,12 @@ def test_near_descriptors_share_sentences(opened: RunView, small_run: Path) -> N
     cards = opened.descriptors(search="", kept=True, offset=0, limit=EVERY).items
     for number, card in enumerate(cards):
         near = opened.descriptor(card.id).near
-        cosines = {
-            other.id: (members[number] & members[place]).sum()
-            / np.sqrt(members[number].sum() * members[place].sum())
-            for place, other in enumerate(cards)
-            if place != number
-        }
-        expected = sorted((each for each in cosines if cosines[each] > 0), key=cosines.get,
-                          reverse=True)  # type: ignore[arg-type]  # fmt: skip
+        cosines = [
+            (members[number] & other).sum() / np.sqrt(members[number].sum() * other.sum())
+            for other in members
+        ]
+        order = sorted(range(len(cards)), key=lambda place: -cosines[place])
+        expected = [cards[place].id for place in order if place != number and cosines[place] > 0]
         assert [each.id for each in near] == expected[:5]
 
 

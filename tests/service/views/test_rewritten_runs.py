@@ -103,6 +103,26 @@ def test_a_run_without_manifest_is_read_until_it_is_extracted_again(
         library.open("small")
 
 
+def test_a_run_that_is_rewritten_stays_open_whatever_else_is_read(
+    add_run: Callable[[str], Path], runs: Path
+) -> None:
+    paths = {name: add_run(name) for name in ("a", "b", "c")}
+    library = RunLibrary(runs, 1)
+    view = library.open("a")
+    manifest = read_json(paths["a"] / "manifest.json")
+    (paths["a"] / "manifest.json").unlink()
+    library.open("b")
+    library.open("c")
+    assert library.open("a") is view
+    assert library.card("a").state is RunState.UPDATING
+    write_json(paths["a"] / "manifest.json", manifest)
+    new = library.open("a")
+    assert new is not view
+    # Now it is let go like any other.
+    library.open("b")
+    assert library.open("a") is not new
+
+
 def test_a_run_is_not_read_on_where_other_activations_lie(
     add_run: Callable[[str], Path], runs: Path
 ) -> None:

@@ -146,6 +146,31 @@ def test_a_run_is_opened_once_and_the_oldest_is_let_go(
     assert second.neuron(NEURON).neuron == NEURON
 
 
+def test_what_is_let_go_leaves_the_memory_at_once(
+    add_run: Callable[[str], Path], runs: Path
+) -> None:
+    for name in ("a", "b"):
+        add_run(name)
+    library = RunLibrary(runs, 1)
+
+    def asked(name: str) -> list[weakref.ref[object]]:
+        view = library.open(name)
+        view.neuron(NEURON)
+        view.text("It broke after two days.", n_neurons=2)
+        view.concept("late delivery", n_descriptors=2, n_neurons=2)
+        view.descriptor(view.descriptors(search="", kept=True, offset=0, limit=1).items[0].id)
+        return [weakref.ref(view), weakref.ref(view._run), weakref.ref(view._run.store)]
+
+    asked("b")
+    gc.disable()
+    try:
+        held = asked("a")
+        library.open("b")
+        assert [each() for each in held] == [None, None, None]
+    finally:
+        gc.enable()
+
+
 def test_many_who_open_a_run_at_once_get_the_same(
     add_run: Callable[[str], Path], runs: Path
 ) -> None:

@@ -203,7 +203,7 @@ def passes(explanation: Explanation, match: Match | None, wanted: NeuronFilter) 
 def test_the_surest_come_first(opened: RunView) -> None:
     wanted = NeuronFilter(order=NeuronOrder.SCORE, described=True)
     cards = opened.tails(wanted, offset=0, limit=EVERY).items
-    evidence = [(each.explanation.q, -each.explanation.exemplar_z) for each in cards
-                if each.explanation is not None]  # fmt: skip
+    shown = [each.explanation for each in cards if each.explanation is not None]
+    evidence = [(each.q, -each.exemplar_z) for each in shown]
     assert all(one <= other for one, other in pairwise(evidence))
     assert len(evidence) == len(cards) > 100

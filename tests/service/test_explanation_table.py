@@ -12,7 +12,7 @@ from indexer.errors import RunError
 from neurons.explanation_file import read_explanations
 from neurons.records import NeuronId, Site, Tail
 from neurons.store import StoredSite
-from service.views.explanation_table import ExplanationTable
+from service.explanation_table import ExplanationTable
 
 
 @pytest.fixture(scope="module")
