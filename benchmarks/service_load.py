@@ -75,7 +75,7 @@ def _reading(workspace: Path, runs: Path) -> list[Measurement]:
         address = _neurons(service.url)[0]
         neuron = f"{service.url}/v1/runs/{_RUN}/neurons/{address}"
         body = workspace / "neuron.json"
-        body.write_bytes(httpx2.get(neuron).raise_for_status().content)
+        body.write_bytes(httpx2.get(neuron, timeout=60).raise_for_status().content)
         with _bare(body) as bare:
             turns = [(_load(neuron), _load(f"{bare.url}/")) for _ in range(_TURNS)]
     of_service = [each for each, _ in turns]

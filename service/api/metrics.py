@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from http import HTTPMethod
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -50,6 +51,8 @@ class Metrics:
             buckets=_SECONDS,
             registry=self._registry,
         )
+        # Looking the series up takes longer than counting; there are few.
+        self._of = cache(self._series)
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         GCCollector(registry=self._registry)
@@ -57,9 +60,15 @@ class Metrics:
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; methods that HTTP does not know count as one."""
-        known = method if method in _METHODS else "OTHER"
-        self._requests.labels(known, route, str(status)).inc()
-        self._latency.labels(known, route).observe(seconds)
+        counted, timed = self._of(method if method in _METHODS else "OTHER", route, status)
+        counted.inc()
+        timed.observe(seconds)
+
+    def _series(self, method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+        return (
+            self._requests.labels(method, route, str(status)),
+            self._latency.labels(method, route),
+        )
 
     def exposition(self) -> bytes:
         """All counts in the text format of Prometheus."""

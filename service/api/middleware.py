@@ -5,8 +5,8 @@ Written for ASGI itself: Starlette's `BaseHTTPMiddleware` costs a task and a que
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 from http import HTTPStatus
 from typing import Any
@@ -24,12 +24,13 @@ from service.api.origins import HostCheck, require_same_origin
 from service.api.problems import error_response, status_of
 from service.api.refusals import RefusalError
 from service.api.request_limits import BodyLimit, RateLimit, body_limit, client_of
-from service.api.security_headers import add_security_headers, new_nonce
+from service.api.security_headers import add_security_headers
 from service.service_settings import ServiceSettings
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _UNLIMITED_PATH = "/healthz"
+_ID_BYTES, _NONCE_BYTES = 8, 16
 # Nobody is there to be told: only the log line and the counts show it.
 _CLIENT_GONE = 499
 
@@ -51,6 +52,8 @@ class ServiceMiddleware:
         self._metrics = metrics
         self._check_host = HostCheck(settings)
         self._limit_rate = RateLimit(settings.requests_per_minute)
+        # Bound once: the lazy logger of a module makes another for each event.
+        self._requests: structlog.typing.FilteringBoundLogger = logger.bind()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -66,7 +69,7 @@ class ServiceMiddleware:
             seconds = time.perf_counter() - exchange.began
             route = route_of(scope)
             self._metrics.count(scope["method"], route, exchange.status, seconds)
-            exchange.log(route, seconds)
+            exchange.log(self._requests, route, seconds)
 
     async def _answer(self, exchange: _Exchange, scope: Scope, receive: Receive) -> None:
         try:
@@ -148,8 +151,9 @@ class _Exchange:
         self._caller = ANYONE
         given = self.headers.get(b"x-request-id", b"")
         known = _REQUEST_ID.fullmatch(given) is not None
-        self.request_id = given.decode() if known else secrets.token_hex(8)
-        self._nonce = new_nonce()
+        drawn = os.urandom(_ID_BYTES + _NONCE_BYTES)
+        self.request_id = given.decode() if known else drawn[:_ID_BYTES].hex()
+        self._nonce = drawn[_ID_BYTES:].hex()
         state: dict[str, Any] | State = scope.setdefault("state", {})
         assert isinstance(state, dict)
         state.update(csp_nonce=self._nonce, request_id=self.request_id, signed_in=False)
@@ -174,10 +178,12 @@ class _Exchange:
             message["headers"] = headers
         await self._send(message)
 
-    def log(self, route: str, seconds: float) -> None:
+    def log(
+        self, requests: structlog.typing.FilteringBoundLogger, route: str, seconds: float
+    ) -> None:
         """Write the request's line: without path, query and key, which may be private."""
         key = self._caller.key
-        logger.info(
+        requests.info(
             "request",
             method=self._scope["method"],
             route=route,

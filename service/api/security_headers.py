@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-
 RawHeaders = list[tuple[bytes, bytes]]
 
 _ALWAYS: RawHeaders = [
@@ -18,6 +16,7 @@ _ALWAYS: RawHeaders = [
         b"camera=(), geolocation=(), microphone=(), payment=(), usb=(), interest-cohort=()",
     ),
 ]
+_ALWAYS_NAMED = frozenset(name for name, _ in _ALWAYS)
 _POLICY = b"content-security-policy"
 _OF_DATA = b"default-src 'none'; frame-ancestors 'none'; sandbox"
 _OF_PAGES = (
@@ -27,11 +26,6 @@ _OF_PAGES = (
 )
 _HTTPS = (b"strict-transport-security", b"max-age=31536000")
 _NOT_KEPT = (b"cache-control", b"no-store")
-
-
-def new_nonce() -> str:
-    """What the scripts and styles of one page are known by."""
-    return secrets.token_urlsafe(16)
 
 
 def add_security_headers(
@@ -46,7 +40,10 @@ def add_security_headers(
         authenticated: whether the answer was given for a key, and is for its holder only.
     """
     own = {name.lower(): value for name, value in headers}
-    headers += [each for each in _ALWAYS if each[0] not in own]
+    if own.keys().isdisjoint(_ALWAYS_NAMED):
+        headers += _ALWAYS
+    else:
+        headers += [each for each in _ALWAYS if each[0] not in own]
     if _POLICY not in own:
         is_page = own.get(b"content-type", b"").startswith(b"text/html")
         headers.append((_POLICY, _OF_PAGES.format(nonce=nonce).encode() if is_page else _OF_DATA))

@@ -42,10 +42,10 @@ class FileMark:
     size: int
 
     @classmethod
-    def of(cls, path: Path) -> FileMark | None:
+    def of(cls, path: Path | str) -> FileMark | None:
         """The mark of a file, None where there is none."""
         try:
-            found = path.stat()
+            found = os.stat(path)
         except OSError:
             return None
         return cls(found.st_mtime_ns, found.st_ino, found.st_size)

@@ -67,6 +67,8 @@ class RunView:
         self.name = path.name
         self._run = OpenedRun(path, models)
         self._mark = self._run.mark
+        # As a text, which the system is asked with for every answer: making a path costs more.
+        self._manifest = str(path / MANIFEST)
         self._tails = TailLists(self._run)
         self._neurons = NeuronAnswers(self._run, self.name)
         self._descriptors = DescriptorAnswers(self._run, self.name, self._tails)
@@ -95,7 +97,7 @@ class RunView:
     @property
     def standing(self) -> Standing:
         """What has become of the run since it was opened."""
-        found = FileMark.of(self._run.path / MANIFEST)
+        found = FileMark.of(self._manifest)
         if found == self._mark:
             return Standing.CURRENT
         if found is not None:
