@@ -23,6 +23,7 @@ from benchmarks import (
     recovery,
     scaling,
     service_answers,
+    service_load,
     startup,
 )
 from benchmarks.corpora import shared_corpus
@@ -61,6 +62,11 @@ BENCHMARKS = (
     Benchmark("memory", memory.measure, quick=False),
     Benchmark("service_answers", service_answers.measure, quick=False),
     Benchmark("large_corpus", large_corpus.measure, quick=False),
+    *(
+        [Benchmark("service_load", service_load.measure, quick=False)]
+        if service_load.available()
+        else []
+    ),
     *([Benchmark("gpu", gpu.measure, quick=False)] if gpu.available() else []),
     *(
         Benchmark(f"recovery.{corpus}", partial(recovery.measure, corpus=corpus), quick=False)

@@ -21,7 +21,7 @@ import httpx2
 from benchmarks.processes import neuroscribe
 from benchmarks.records import Measurement
 
-_TURNS = 5
+_TURNS = 7
 _SECONDS_A_TURN = 6
 _READERS = 50
 _STARTS = 5
@@ -29,6 +29,9 @@ _WARM_REQUESTS = 2_000
 _MEMORY_REQUESTS = 10_000
 _NEURONS = 200
 _RUN = "demo"
+_TEXT = "The battery died after two days and they refused to give me a refund."
+_WARM_TURNS = 20
+_EXPLAIN_TURNS = 200
 _DURATION = re.compile(r"([\d.]+)(us|ms|s)")
 _IN_MILLISECONDS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
@@ -66,6 +69,7 @@ def measure(workspace: Path) -> list[Measurement]:
     return [
         Measurement.of("service_load.start", statistics.median(starts), "s", goal="<= 3"),
         *_reading(workspace, runs),
+        *_explaining(runs),
         *_memory(runs),
     ]
 
@@ -96,6 +100,37 @@ def _reading(workspace: Path, runs: Path) -> list[Measurement]:
             goal="<= 2",
         ),
         Measurement.of("service_load.answer", body.stat().st_size / 1024, "KiB"),
+    ]
+
+
+def _explaining(runs: Path) -> list[Measurement]:
+    """One sentence explained over HTTP, in turns with a bare forward pass in this process."""
+    import torch
+
+    from service.finished_run import FinishedRun
+
+    subject = FinishedRun(runs / _RUN).subject
+    took: dict[str, list[float]] = {"explain": [], "bare": []}
+    with _served(runs) as service, httpx2.Client(base_url=service.url, timeout=60) as client:
+        for _ in range(_WARM_TURNS + _EXPLAIN_TURNS):
+            began = time.perf_counter()
+            client.post("/v1/explain", json={"run": _RUN, "text": _TEXT}).raise_for_status()
+            answered = time.perf_counter()
+            with torch.inference_mode():
+                subject.model(**subject.tokenizer(_TEXT, return_tensors="pt"))
+            took["explain"].append(1e3 * (answered - began))
+            took["bare"].append(1e3 * (time.perf_counter() - answered))
+    ours, bare = (each[_WARM_TURNS:] for each in took.values())
+    ratio = statistics.median(own / other for own, other in zip(ours, bare, strict=True))
+    return [
+        Measurement.of(
+            "service_load.explain",
+            statistics.median(ours),
+            "ms",
+            against="one bare forward pass, tokenizing included",
+            reference=statistics.median(bare),
+        ),
+        Measurement.of("service_load.explain_ratio", ratio, "of a bare pass", goal="<= 1.5"),
     ]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from descriptors.generation import ChatMessage
 from indexer.errors import InputError
+from indexer.model_loading import one_at_a_time
 
 if TYPE_CHECKING:
     import torch
@@ -169,7 +170,7 @@ def _load_causal_lm(name: str, folder: Path, dtype: Any, device: torch.device) -
 
     load: Any = AutoModelForCausalLM.from_pretrained
     try:
-        with _quiet_loading():
+        with one_at_a_time(), _quiet_loading():
             model, loading = load(
                 folder,
                 dtype=dtype,

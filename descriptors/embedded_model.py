@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from descriptors.word_embeddings import START_TOKEN
 from indexer.arrays import FloatArray
 from indexer.errors import InputError
+from indexer.model_loading import one_at_a_time
 from indexer.records import Record
 
 if TYPE_CHECKING:
@@ -208,7 +209,8 @@ def _decoder(shape: DecoderShape, word_embeddings: Tensor) -> LlamaForCausalLM:
         eos_token_id=None,
         pad_token_id=0,
     )
-    decoder = LlamaForCausalLM(config)
+    with one_at_a_time():
+        decoder = LlamaForCausalLM(config)
     if word_embeddings.shape[1] != shape.width:
         raise InputError(
             f"the word embeddings have {word_embeddings.shape[1]} numbers, expected {shape.width}"

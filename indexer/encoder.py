@@ -20,6 +20,7 @@ from indexer.engine import Engine, Held, LocalEngine, Resource
 from indexer.errors import BackendError, InputError
 from indexer.free_memory import release_free_memory
 from indexer.model_folder import folder_fingerprint, model_folder
+from indexer.model_loading import one_at_a_time
 from indexer.storage import atomic_path, fingerprint
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class SentenceEncoder:
         _check_device(device)
         folder = model_folder(name)
         try:
-            with _without_loading_bar():
+            with one_at_a_time(), _without_loading_bar():
                 model = SentenceTransformer(
                     str(folder),
                     device=device,

@@ -6,6 +6,7 @@ import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from indexer.model_loading import one_at_a_time
 from neurons.architectures import describe, pooler_is_optional
 from neurons.subject import SubjectModel
 
@@ -49,7 +50,7 @@ def _initialised(trained: PreTrainedModel, seed: int) -> Any:
     config: Any = copy.deepcopy(trained.config)
     from_config: Any = AutoModel.from_config
     without_pooler = {"add_pooling_layer": False} if pooler_is_optional(config) else {}
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+    with one_at_a_time(), torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.manual_seed(seed)
         model: Any = from_config(
             config,

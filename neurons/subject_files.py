@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.bundled import BUNDLED, bundled_model_path
 from indexer.errors import InputError
+from indexer.model_loading import one_at_a_time
 from indexer.storage import file_fingerprint, fingerprint
 from neurons.architectures import pooler_is_optional
 
@@ -106,7 +107,7 @@ def load_model(
     from transformers import AutoConfig, AutoModel
 
     try:
-        with _quiet_transformers():
+        with one_at_a_time(), _quiet_transformers():
             config: Any = AutoConfig.from_pretrained(folder, trust_remote_code=False)
             # Chunked feed-forward gives the same result in several calls; a hook needs one call.
             config.chunk_size_feed_forward = 0

@@ -8,6 +8,7 @@ import re
 import shutil
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -63,10 +64,17 @@ class RunLibrary:
     Args:
         folder: whose subfolders are runs.
         n_open: runs held open at once, besides those that are being rewritten.
+        when_opened: is told of each run that was opened; must not block.
     """
 
-    def __init__(self, folder: Path, n_open: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        n_open: int,
+        when_opened: Callable[[RunView], object] = lambda _: None,
+    ) -> None:
         self.folder = folder
+        self._when_opened = when_opened
         self._models = SharedModels()
         self._views = OpenViews(n_open)
         self._cards: LRUCache[str, tuple[FileMark, RunCard]] = LRUCache(_KEPT_CARDS)
@@ -127,6 +135,7 @@ class RunLibrary:
                     self._views[name] = view
                     # What was damaged when it was last looked at has been mended.
                     self._cards.pop(name, None)
+                self._when_opened(view)
             return view
 
     def delete(self, name: str) -> None:

@@ -7,7 +7,8 @@ import os
 # Before anything imports torch or a Hugging Face library: no network, and no fight over cores.
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# Several processes of tests (`pytest -n`) have a core each.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

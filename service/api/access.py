@@ -22,6 +22,7 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 LOGIN_PATH = "/login"
 
 _READING_POSTS = re.compile(r"/v1/explain|/runs/[^/]+/text(?:/panel)?")
+_DELETING_POST = re.compile(r"/runs/[^/]+/delete")
 _OPEN_PATHS = frozenset({"/healthz", "/readyz", LOGIN_PATH, "/logout"})
 _OPEN_FOLDER = "/static/"
 _RUNS_FOLDER = "/v1/runs/"
@@ -54,6 +55,8 @@ def scope_of(method: str, path: str) -> Scope | None:
     if method in SAFE_METHODS or (method == "POST" and _READING_POSTS.fullmatch(path)):
         return Scope.READ
     if method == "DELETE" and path.startswith(_RUNS_FOLDER):
+        return Scope.ADMIN
+    if method == "POST" and _DELETING_POST.fullmatch(path):
         return Scope.ADMIN
     return Scope.WRITE
 

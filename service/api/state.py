@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from fastapi import Request
@@ -14,6 +15,7 @@ from service.jobs.job_queue import JobQueue
 from service.run_library import RunLibrary
 from service.service_settings import ServiceSettings
 from service.uploads import Uploads
+from service.views.run_view import RunView
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class ServiceState:
     database: KeyDatabase
     keys: KeyStore
     sessions: SessionStore
+    loading: ThreadPoolExecutor
     answers: KeptAnswers = field(default_factory=KeptAnswers)
 
     @classmethod
@@ -38,9 +41,16 @@ class ServiceState:
         """
         database = KeyDatabase(settings.database)
         keys = KeyStore(database)
+        # While the first page of a run is read, which needs none.
+        loading = ThreadPoolExecutor(1, thread_name_prefix="models")
+
+        def load_models(view: RunView) -> None:
+            loading.submit(view.load_models)
+
         return cls(
             settings=settings,
-            runs=RunLibrary(settings.runs, settings.opened_runs),
+            runs=RunLibrary(settings.runs, settings.opened_runs, load_models),
+            loading=loading,
             jobs=JobQueue(settings.database, settings.workspace),
             uploads=Uploads(settings),
             database=database,
@@ -49,7 +59,8 @@ class ServiceState:
         )
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the database, once no model is being loaded."""
+        self.loading.shutdown(cancel_futures=True)
         self.jobs.close()
         self.database.close()
 

@@ -12,6 +12,7 @@ from fastapi.responses import HTMLResponse
 from eval.report import report_environment
 from eval.web_page import showable
 from neurons.records import NeuronId, Site
+from service.api.key_records import Scope
 from service.pages.forms import new_key
 from service.pages.heat import extent_of, heat_of, strongest_of
 from service.pages.static_files import static_path
@@ -29,14 +30,18 @@ from service.pages.words import (
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+    from service.api.access import Caller
+
 
 def page(
     request: Request, template: str, /, *, status: int = 200, run: str = "", **content: Any
 ) -> HTMLResponse:
     """A page; `run` is the name of the run it is about, which gives it the run's navigation.
 
-    Pages are of one user's moment and are kept by no cache on the way.
+    Pages are of one user's moment and are kept by no cache on the way. Those who may not write or
+    delete see nothing to do it with.
     """
+    caller: Caller | None = getattr(request.state, "caller", None)
     text = (
         _environment()
         .get_template(template)
@@ -44,12 +49,19 @@ def page(
             nonce=getattr(request.state, "csp_nonce", ""),
             here=request.url.path,
             run=run,
-            signed_in=getattr(request.state, "signed_in", False),
+            caller=caller,
+            may_write=_may(caller, Scope.WRITE),
+            may_delete=_may(caller, Scope.ADMIN),
             **content,
         )
     )
     headers = {"Cache-Control": "private, no-cache"}
     return HTMLResponse(showable(text), status_code=status, headers=headers)
+
+
+def _may(caller: Caller | None, wanted: Scope) -> bool:
+    """Whether a caller may do what a scope is for; where no key is asked for, anyone may."""
+    return caller is not None and (caller.key is None or caller.key.scope.allows(wanted))
 
 
 @cache

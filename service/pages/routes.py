@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from service.pages import (
+    delete_pages,
     descriptor_pages,
     edit_pages,
     evaluation_pages,
@@ -19,6 +20,7 @@ from service.pages import (
 router = APIRouter(include_in_schema=False)
 for _part in (
     run_pages,
+    delete_pages,
     neuron_pages,
     edit_pages,
     descriptor_pages,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request, Response
@@ -15,6 +16,7 @@ from service.api.hidden_paths import told_job
 from service.api.schemas import RunPath
 from service.api.state import ServiceState, state_of
 from service.export import Table
+from service.jobs.records import RUN_NAME
 from service.pages.charts import layer_chart
 from service.pages.queries import asked
 from service.pages.rendering import page
@@ -40,7 +42,10 @@ def home(request: Request) -> Response:
     """All runs, and the jobs asked for last."""
     state = state_of(request)
     cards = sorted(state.runs.cards(), key=lambda card: card.changed_at, reverse=True)
-    return page(request, "home.html", runs=cards, jobs=recent_jobs(state))
+    deleted = asked(request).get("deleted", "")
+    if deleted in {card.name for card in cards} or re.fullmatch(RUN_NAME, deleted) is None:
+        deleted = ""
+    return page(request, "home.html", runs=cards, jobs=recent_jobs(state), deleted=deleted)
 
 
 @router.get("/runs/{run}")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from indexer.errors import NeuroscribeError
 from service.catalog_etag import etag_of_built
 from service.public_names import public_name
 from service.views.concept_search import ConceptSearch
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from service.explained import ExplainedConcept
     from service.overview import RunOverview
     from service.views.shared_models import SharedModels
+
+logger = logging.getLogger(__name__)
 
 
 class Standing(Enum):
@@ -103,6 +107,17 @@ class RunView:
         if found is not None:
             return Standing.REPLACED
         return Standing.UPDATING if self._run.maps_current_files else Standing.GONE
+
+    def load_models(self) -> None:
+        """Load the models ahead of the first question that needs them.
+
+        One that cannot be loaded is told of in the log, and again to whoever asks such a question.
+        """
+        for role in ("guarded_subject", "guarded_encoder"):
+            try:
+                getattr(self._run, role)
+            except NeuroscribeError as error:
+                logger.info("%s: a model is not loaded: %s", self.name, error)
 
     def card(self) -> RunCard:
         """The run at a glance."""

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from fastapi.testclient import TestClient
@@ -16,6 +17,7 @@ from service.pipeline import run_pipeline
 from service.run_library import RunLibrary
 from service.service_settings import ServiceSettings
 from service.settings import RunSettings
+from service.views.records import NeuronFilter
 from service.views.run_view import RunView
 
 BASE_URL = "http://127.0.0.1:8765"
@@ -73,6 +75,34 @@ def pages(page_runs: Path) -> Iterator[TestClient]:
 def hostile(page_runs: Path) -> RunView:
     """What pages of the run are made of."""
     return RunLibrary(page_runs, 1).open(RUN)
+
+
+@pytest.fixture(scope="session")
+def page_paths(pages: TestClient, hostile: RunView) -> list[str]:
+    """The address of every kind of page."""
+    descriptors = hostile.descriptors(search="", kept=None, offset=0, limit=200).items
+    described = hostile.tails(NeuronFilter(described=True), offset=0, limit=3).items
+    silent = hostile.tails(NeuronFilter(described=False), offset=0, limit=3).items
+    neurons = [each.neuron for each in (*described, *silent)]
+    root = f"/runs/{RUN}"
+    rows = "\n".join(json.dumps({"text": each, MARKUP: each}) for each in ATTACKS)
+    sent = pages.post(f"/v1/uploads?name={quote('<i>')}.jsonl", content=rows)
+    return [
+        *("/", "/start", "/jobs", "/login", root),
+        *(f"{root}/{name}" for name in ("neurons", "descriptors", "map", "text", "evaluation")),
+        f"{root}/search",
+        f"{root}/search?q={quote(MARKUP)}",
+        f"{root}/neurons?layer=1&site=ffn&tail=%2B&described=yes&order=score&minimum_score=0.1",
+        f"{root}/neurons?descriptor={quote(descriptors[0].id)}",
+        f"{root}/descriptors?search={quote('<b>')}&kept=yes",
+        f"{root}/evaluation?protocol=controls",
+        f"{root}/delete",
+        f"/?deleted={quote(MARKUP)}",
+        f"/start?upload={sent.json()['id']}",
+        *(f"{root}/neurons/{address}" for address in neurons),
+        f"{root}/neurons/{neurons[0]}?beside={neurons[-1]}&beside_run={RUN}",
+        *(f"{root}/descriptors/{quote(each.id)}" for each in (descriptors[0], descriptors[-1])),
+    ]
 
 
 def _settings(runs: Path) -> ServiceSettings:

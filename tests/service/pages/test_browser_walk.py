@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -30,6 +31,7 @@ CHECKS = Path(__file__).with_name("accessibility.js").read_text(encoding="utf-8"
 NARROW, WIDE = {"width": 400, "height": 800}, {"width": 1280, "height": 900}
 SECONDS_OF_A_JOB = 240
 MILLISECONDS = 1000
+ROWS_SHOWN = 5
 WATCH = """
   window.violations = [];
   document.addEventListener("securitypolicyviolation", (event) =>
@@ -112,7 +114,7 @@ def browser() -> Iterator[Browser]:
 
 
 def test_from_upload_to_matching_again(
-    browser: Browser, service_url: str, review_corpus: Path
+    browser: Browser, service_url: str, review_corpus: Path, tmp_path: Path
 ) -> None:
     # Of a context of its own, so that a second page can share it.
     context = browser.new_context(viewport=WIDE, color_scheme="light")  # type: ignore[arg-type]
@@ -121,14 +123,16 @@ def test_from_upload_to_matching_again(
     wait_until_served(page, service_url)
 
     start_by_keyboard(visitor)
-    upload(visitor, review_corpus)
+    upload(visitor, renamed(review_corpus, tmp_path / "reviews.jsonl"))
     assert "/jobs/" in page.url
     assert page.locator("#job progress, #job .status-done").count() > 0
     visitor.check()
     visitor.wait_for_job()
     visitor.check()
     page.get_by_role("link", name="Open the run").click()
-    assert page.get_by_role("heading", level=1).inner_text().startswith("What the neurons of")
+    # By its sender's name, not by where it is kept.
+    title = page.get_by_role("heading", level=1).inner_text()
+    assert title == "What the neurons of bundled respond to in reviews.jsonl"
 
     read_an_explanation(visitor)
     descriptor = edit_a_descriptor(visitor)
@@ -140,6 +144,7 @@ def test_from_upload_to_matching_again(
     assert page.locator("tbody tr").filter(has_text="renamed by hand").count() == 1
     assert page.get_by_role("button", name="Match again").count() == 0
     look_at_every_page(visitor, browser)
+    delete_the_run(visitor)
     context.close()
 
 
@@ -155,6 +160,14 @@ def wait_until_served(page: Page, url: str) -> None:
         else:
             return
     raise AssertionError(f"{url} does not answer")
+
+
+def renamed(corpus: Path, to: Path) -> Path:
+    """A corpus whose texts are in a field of another name."""
+    rows = [json.loads(line) for line in corpus.read_text(encoding="utf-8").splitlines()]
+    told = [{"review": row.pop("text"), **row} for row in rows]
+    to.write_text("".join(json.dumps(row) + "\n" for row in told), encoding="utf-8")
+    return to
 
 
 def start_by_keyboard(visitor: Visitor) -> None:
@@ -184,7 +197,14 @@ def upload(visitor: Visitor, corpus: Path) -> None:
     assert page.get_by_label("Name of the run").input_value() == "reviews"
     page.get_by_label("Name of the run").fill("walked")
     assert page.get_by_label("A file of mine").is_checked()
+    page.get_by_text("Its texts seem to be in “review”").wait_for()
+    assert page.locator(".preview tbody tr").count() == ROWS_SHOWN
+    assert page.get_by_label("Texts are in").input_value() == "review"
+    visitor.check()
     page.get_by_label("embedded").uncheck()
+    page.get_by_text("More settings").click()
+    page.get_by_label("Stability").uncheck()
+    visitor.check()
     page.get_by_role("button", name="Start the run").click()
     page.wait_for_url("**/jobs/*")
 
@@ -242,14 +262,39 @@ def refuse_a_stale_edit(visitor: Visitor, address: str) -> None:
     visitor.check()
 
 
+def delete_the_run(visitor: Visitor) -> None:
+    """The last thing that can be done with a run."""
+    page = visitor.page
+    visitor.go("")
+    card = page.locator(".run-card").filter(has_text="walked")
+    assert "reviews.jsonl" in card.inner_text()
+    visitor.go("runs/walked")
+    page.get_by_role("link", name="Delete this run").click()
+    visitor.check()
+    page.get_by_role("button", name="Delete the run").click()
+    page.get_by_text("walked is deleted.").wait_for()
+    assert page.locator(".run-card").count() == 0
+    visitor.check()
+
+
 def look_at_every_page(visitor: Visitor, browser: Browser) -> None:
     """Every page in the dark, and on a telephone: usable, and without a complaint."""
     visitor.go("runs/walked")
     neuron = visitor.page.locator("section[aria-labelledby=best] tbody a").first.inner_text()
     visitor.go("runs/walked/descriptors")
     descriptor = visitor.page.locator("tbody th a").first.get_attribute("href")
+    upload = visitor.page.request.get(f"{visitor.url}v1/uploads").json()["items"][0]["id"]
     paths = [
-        *("", "jobs", "start", "login", "runs/walked", "runs/walked/map", "runs/walked/text"),
+        *(
+            "",
+            "jobs",
+            f"start?upload={upload}",
+            "login",
+            "runs/walked/delete",
+            "runs/walked",
+            "runs/walked/map",
+            "runs/walked/text",
+        ),
         "runs/walked/evaluation?protocol=controls",
         "runs/walked/neurons?described=no",
         f"runs/walked/neurons/{neuron}?beside=L0.ffn.0&beside_run=walked",

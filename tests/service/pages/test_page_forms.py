@@ -159,7 +159,7 @@ def test_a_run_that_cannot_start_says_why(
     told = {"corpus": "sample", "proposers": ["keyphrase"], **fields}
     answer = own_pages.post("/start", data=told)
     assert answer.status_code == UNPROCESSABLE
-    alert = answer.text.split('role="alert"')[1].split("</p>")[0]
+    alert = answer.text.split('role="alert"')[1].split("</div>")[0]
     assert words in alert
     assert "<b>" not in alert
     assert not state_of(own_pages).jobs.list()

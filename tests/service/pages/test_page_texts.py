@@ -49,30 +49,8 @@ class ReadPage(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
-def paths_of(view: RunView) -> list[str]:
-    """The address of every kind of page."""
-    descriptors = view.descriptors(search="", kept=None, offset=0, limit=200).items
-    described = view.tails(NeuronFilter(described=True), offset=0, limit=3).items
-    silent = view.tails(NeuronFilter(described=False), offset=0, limit=3).items
-    neurons = [each.neuron for each in (*described, *silent)]
-    root = f"/runs/{RUN}"
-    return [
-        *("/", "/start", "/jobs", "/login", root),
-        *(f"{root}/{name}" for name in ("neurons", "descriptors", "map", "text", "evaluation")),
-        f"{root}/search",
-        f"{root}/search?q={quote(MARKUP)}",
-        f"{root}/neurons?layer=1&site=ffn&tail=%2B&described=yes&order=score&minimum_score=0.1",
-        f"{root}/neurons?descriptor={quote(descriptors[0].id)}",
-        f"{root}/descriptors?search={quote('<b>')}&kept=yes",
-        f"{root}/evaluation?protocol=controls",
-        *(f"{root}/neurons/{address}" for address in neurons),
-        f"{root}/neurons/{neurons[0]}?beside={neurons[-1]}&beside_run={RUN}",
-        *(f"{root}/descriptors/{quote(each.id)}" for each in (descriptors[0], descriptors[-1])),
-    ]
-
-
-def test_every_page_is_whole(pages: TestClient, hostile: RunView) -> None:
-    for path in paths_of(hostile):
+def test_every_page_is_whole(pages: TestClient, page_paths: list[str]) -> None:
+    for path in page_paths:
         answer = pages.get(path, headers={"Accept": "text/html"})
         assert answer.status_code == 200, path
         check(path, answer.text)
