@@ -33,7 +33,7 @@ serve: $(STAMP)  ## the API and the explorer over the runs in ./runs, on this ma
 	$(BIN)/neuroscribe serve --runs runs
 
 test: $(STAMP)  ## run all tests
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q -n auto --maxprocesses 4
 
 # vLLM pins versions of its own, and its CPU build does not fit the torchvision and its like that
 # it asks for: they break the import of transformers, and nothing here uses them.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import get_running_loop
 from http import HTTPStatus
 from typing import Annotated
 
@@ -35,7 +36,7 @@ class ExplainRequest(Record):
         HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     ),
 )
-def explain_text(
+async def explain_text(
     request: Request,
     asked: Annotated[
         ExplainRequest,
@@ -43,6 +44,11 @@ def explain_text(
     ],
 ) -> Response:
     """The described neurons that a text drives above their usual level, with each token's part."""
-    view = state_of(request).runs.open(asked.run)
-    answer = view.text(asked.text, n_neurons=asked.n_neurons)
-    return Response(answer.model_dump_json(), media_type=JSON, headers=headers_of(view.etag))
+    state = state_of(request)
+
+    def answer() -> Response:
+        view = state.runs.open(asked.run)
+        found = view.text(asked.text, n_neurons=asked.n_neurons)
+        return Response(found.model_dump_json(), media_type=JSON, headers=headers_of(view.etag))
+
+    return await get_running_loop().run_in_executor(state.models, answer)

@@ -156,12 +156,12 @@ class _Exchange:
         self._nonce = drawn[_ID_BYTES:].hex()
         state: dict[str, Any] | State = scope.setdefault("state", {})
         assert isinstance(state, dict)
-        state.update(csp_nonce=self._nonce, request_id=self.request_id, signed_in=False)
+        state.update(csp_nonce=self._nonce, request_id=self.request_id)
 
     def know(self, caller: Caller) -> None:
         """Keep who sent the request, also for pages."""
         self._caller = caller
-        self._scope["state"].update(caller=caller, signed_in=caller.by_cookie)
+        self._scope["state"].update(caller=caller)
 
     async def send(self, message: Message) -> None:
         """Send a part of the answer; its beginning with all headers."""

@@ -20,7 +20,11 @@ from service.views.run_view import RunView
 
 @dataclass(frozen=True)
 class ServiceState:
-    """The parts of a running service."""
+    """The parts of a running service.
+
+    `models` is the thread in which models are loaded and texts answered. OpenMP keeps a team of
+    threads for each thread that computes, and teams of more threads than cores wait for each other.
+    """
 
     settings: ServiceSettings
     runs: RunLibrary
@@ -29,7 +33,7 @@ class ServiceState:
     database: KeyDatabase
     keys: KeyStore
     sessions: SessionStore
-    loading: ThreadPoolExecutor
+    models: ThreadPoolExecutor
     answers: KeptAnswers = field(default_factory=KeptAnswers)
 
     @classmethod
@@ -41,16 +45,16 @@ class ServiceState:
         """
         database = KeyDatabase(settings.database)
         keys = KeyStore(database)
-        # While the first page of a run is read, which needs none.
-        loading = ThreadPoolExecutor(1, thread_name_prefix="models")
+        models = ThreadPoolExecutor(1, thread_name_prefix="models")
 
         def load_models(view: RunView) -> None:
-            loading.submit(view.load_models)
+            # While the first page of the run is read, which needs none.
+            models.submit(view.load_models)
 
         return cls(
             settings=settings,
             runs=RunLibrary(settings.runs, settings.opened_runs, load_models),
-            loading=loading,
+            models=models,
             jobs=JobQueue(settings.database, settings.workspace),
             uploads=Uploads(settings),
             database=database,
@@ -60,7 +64,7 @@ class ServiceState:
 
     def close(self) -> None:
         """Let go of the database, once no model is being loaded."""
-        self.loading.shutdown(cancel_futures=True)
+        self.models.shutdown(cancel_futures=True)
         self.jobs.close()
         self.database.close()
 

@@ -107,6 +107,7 @@ def test_every_route_asks_for_the_scope_it_needs(start: Start) -> None:
         ("BREW", "/v1/coffee", "write"),
         ("DELETE", "/v1/uploads/x", "write"),
         ("DELETE", "/v1/runs/x", "admin"),
+        ("POST", "/runs/x/delete", "admin"),
         ("DELETE", "/v1/runs/../runs/x", "admin"),
         ("GET", "/metrics", "read"),
         ("GET", "/openapi.json", "read"),
