@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
 from service.explain import check_text
@@ -13,6 +13,8 @@ from service.views.tail_lists import explanation_of
 if TYPE_CHECKING:
     from neurons.tokens import TokenActivations
     from service.views.opened_run import OpenedRun
+
+_KEPT_EXPLANATIONS = 16_384
 
 
 class TextReader:
@@ -26,6 +28,8 @@ class TextReader:
 
     def __init__(self, run: OpenedRun) -> None:
         self._run = run
+        # Texts are many and described tails few; not a method, which would hold this for good.
+        self._explanation = lru_cache(_KEPT_EXPLANATIONS)(partial(explanation_of, run))
 
     def answer(self, name: str, text: str, n_neurons: int) -> TextAnswer:
         """The described tails that `text` drives furthest above their usual level.
@@ -63,7 +67,7 @@ class TextReader:
         return TextNeuron(
             neuron=str(level.neuron),
             tail=level.tail,
-            explanation=explanation_of(self._run, level.neuron, level.tail, level.match),
+            explanation=self._explanation(level.neuron, level.tail, level.match),
             activation=level.activation,
             z=level.z,
             percentile=level.percentile,
