@@ -46,14 +46,17 @@ def contents(out: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in files.items() if name not in UNSTABLE}
 
 
-def job_processes(workspace: Path) -> list[int]:
+def job_processes(workspace: Path, worker: int | None = None) -> list[int]:
+    """The processes of jobs, of one worker or of all."""
     found = []
-    for entry in Path("/proc").iterdir():
+    for entry in Path("/proc").glob("[0-9]*"):
         try:
-            command = (entry / "cmdline").read_bytes().decode() if entry.name.isdigit() else ""
+            command = (entry / "cmdline").read_bytes().decode()
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if "service.jobs.job_process" in command and str(workspace.absolute()) in command:
+        is_ours = "service.jobs.job_process" in command and str(workspace.absolute()) in command
+        if is_ours and worker in {None, parent}:
             found.append(int(entry.name))
     return found
 
@@ -86,7 +89,9 @@ def test_job_that_is_killed_in_the_middle_ends_as_if_it_had_not_been(
         wait_until(lambda stage=stage: _works_beyond(settings, stage))  # type: ignore[misc]
         time.sleep(generator.uniform(0.0, 0.1))
         if stage in OF_JOBS:
-            [process] = job_processes(settings.workspace)
+            # Not the one that is about to end since its own worker was killed.
+            wait_until(lambda own=worker.pid: bool(job_processes(settings.workspace, own)))  # type: ignore[misc]
+            [process] = job_processes(settings.workspace, worker.pid)
             os.kill(process, signal.SIGKILL)
             wait_until(lambda gone=process: gone not in job_processes(settings.workspace))  # type: ignore[misc]
         else:
