@@ -11,11 +11,13 @@ from indexer.errors import RunError
 from indexer.records import Record
 from service.catalog_editing import check_is_run
 from service.imported_stage import stages_of
+from service.pipeline import STAGES, actions_from
 from service.run_directory import RunDirectory
 from service.settings import RunSettings
 
 _NEEDED = ("corpus", "embed", "index", "propose")
-_AFTER = ("match", "lexical", "neuron_groups", "exemplars", "evaluate", "report")
+_FIRST_AFTER = "match"
+_AFTER = STAGES[STAGES.index(_FIRST_AFTER) :]
 
 
 class RebuildSummary(Record):
@@ -50,9 +52,7 @@ def rebuild_catalog(run: Path, *, progress: bool = False) -> RebuildSummary:
         # A stage that is killed while it is redone loses its record; those after it keep theirs.
         matched = any(name in done for name in _AFTER)
         if matched:
-            stages.match()
-            stages.measure_lexical(stages.settings.lexical)
-            for action in (stages.group_neurons, stages.show, stages.evaluate, stages.report):
+            for action in actions_from(stages, _FIRST_AFTER):
                 action()
             seeds = {"run": stages.settings.seed}
             directory.finish(fingerprints=stages.fingerprints(), seeds=seeds)

@@ -153,6 +153,11 @@ def _actions(stages: ReportStage, needs_neurons: bool) -> tuple[Callable[[], Non
     )
 
 
+def actions_from(stages: ReportStage, first: str) -> tuple[Callable[[], None], ...]:
+    """What does the stage `first` and each of `STAGES` after it, in a run that reads neurons."""
+    return _actions(stages, needs_neurons=True)[STAGES.index(first) :]
+
+
 def _skipped() -> None:
     """A stage that is not needed."""
 
