@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from indexer.errors import RunError
 from indexer.records import Record
 from service.catalog_editing import check_is_run
 from service.imported_stage import stages_of
-from service.pipeline import STAGES, actions_from
+from service.pipeline import STAGES, actions_from, stored_settings
 from service.run_directory import RunDirectory
-from service.settings import RunSettings
 
 _NEEDED = ("corpus", "embed", "index", "propose")
 _FIRST_AFTER = "match"
@@ -47,7 +44,7 @@ def rebuild_catalog(run: Path, *, progress: bool = False) -> RebuildSummary:
                 f"{run} has not come as far as a catalog (no stage {missing[0]}); finish it with "
                 "the `neuroscribe catalog build` or `neuroscribe run` it was begun with"
             )
-        stages = stages_of(directory, _stored_settings(directory), progress)
+        stages = stages_of(directory, stored_settings(directory), progress)
         stages.build_catalog()
         # A stage that is killed while it is redone loses its record; those after it keep theirs.
         matched = any(name in done for name in _AFTER)
@@ -65,13 +62,3 @@ def rebuild_catalog(run: Path, *, progress: bool = False) -> RebuildSummary:
         )
     finally:
         directory.close()
-
-
-def _stored_settings(run: RunDirectory) -> RunSettings:
-    try:
-        return RunSettings.model_validate(run.settings())
-    except ValidationError as error:
-        raise RunError(
-            f"{run.path} was written by another version ({error.error_count()} settings do not "
-            "fit); run again into another --out"
-        ) from error

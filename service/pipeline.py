@@ -171,6 +171,21 @@ def _writing(out: Path) -> Iterator[RunDirectory]:
         run.close()
 
 
+def stored_settings(run: RunDirectory) -> RunSettings:
+    """The settings a run was begun with.
+
+    Raises:
+        RunError: they cannot be read, or are those of another version.
+    """
+    try:
+        return RunSettings.model_validate(run.settings())
+    except ValidationError as error:
+        raise RunError(
+            f"{run.path} was written by another version ({error.error_count()} settings do not "
+            "fit); run again into another --out"
+        ) from error
+
+
 @contextmanager
 def finished_stages(out: Path, *, progress: bool = False) -> Iterator[ReportStage]:
     """A finished run, open for its last stages to be done again; locked meanwhile.
@@ -181,16 +196,9 @@ def finished_stages(out: Path, *, progress: bool = False) -> Iterator[ReportStag
     """
     RunDirectory.open(out)
     with _writing(out) as run:
-        try:
-            settings = RunSettings.model_validate(run.settings())
-        except ValidationError as error:
-            raise RunError(
-                f"{out} was written by another version ({error.error_count()} settings do not "
-                "fit); run again into another --out"
-            ) from error
-        stages = stages_of(run, settings, progress)
+        stages = stages_of(run, stored_settings(run), progress)
         yield stages
-        run.finish(fingerprints=stages.fingerprints(), seeds={"run": settings.seed})
+        run.finish(fingerprints=stages.fingerprints(), seeds={"run": stages.settings.seed})
 
 
 def _summary(run: RunDirectory, complete: bool) -> RunSummary:
