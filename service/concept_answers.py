@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from indexer.errors import InputError
-from neurons.records import Tail
 from service.explained import (
-    CarryingGroup,
     CarryingNeuron,
     ExplainedConcept,
     NearDescriptor,
@@ -26,25 +25,19 @@ _KEPT_DESCRIPTORS = 4096
 """Descriptors whose neuron set is kept."""
 
 
-class _Tail(NamedTuple):
-    neuron: str
-    tail: Tail
-
-
 @dataclass(frozen=True, eq=False)
 class _Carried:
-    """All that carries a descriptor: matches as numbers of the table, the surest first."""
+    """The neurons of a descriptor: matches as numbers of the table, the surest first."""
 
     matches: IntArray
     neuron_set: NeuronSet | None
-    groups: tuple[CarryingGroup, ...]
 
 
 class ConceptAnswers:
     """Looks concepts up among the kept descriptors of a run.
 
     The descriptors are embedded once, when this is made. What a descriptor's neurons tell together
-    is computed when it is first answered with, from the activations of all of them.
+    is computed when it is first answered with, or ahead of that by `prepare`.
 
     Args:
         run: with a kept descriptor.
@@ -60,6 +53,7 @@ class ConceptAnswers:
         self, run: FinishedRun, table: ExplanationTable, encoder_lock: AbstractContextManager[Any]
     ) -> None:
         from indexer.index import VectorIndex
+        from service.group_answers import carrying_groups
 
         if not run.catalog:
             raise InputError(
@@ -69,11 +63,18 @@ class ConceptAnswers:
         self._table = table
         self._encoder_lock = encoder_lock
         self._encoder = run.encoder
+        self._groups = carrying_groups(run)
         with encoder_lock:
             vectors = self._encoder.encode([descriptor.text for descriptor in run.catalog])
         self._index = VectorIndex.build(vectors)
         # Not a method: what is kept would hold this, and with it the run, until it is collected.
         self._carried = lru_cache(_KEPT_DESCRIPTORS)(partial(_read_carried, run, table))
+
+    def prepare(self) -> Iterator[None]:
+        """Compute what any answer tells of a descriptor's neurons, a descriptor a step."""
+        for place in range(len(self._run.catalog)):
+            self._carried(place)
+            yield
 
     def near(
         self, concept: str, n_descriptors: int, n_neurons: int, n_groups: int
@@ -90,6 +91,7 @@ class ConceptAnswers:
         descriptors = []
         for place, similarity in zip(found.ids[0].tolist(), found.similarities[0], strict=True):
             descriptor, carried = self._run.catalog[place], self._carried(place)
+            groups = self._groups.get(descriptor.id, ())
             descriptors.append(
                 NearDescriptor(
                     descriptor_id=descriptor.id,
@@ -98,8 +100,8 @@ class ConceptAnswers:
                     n_neurons=len(carried.matches),
                     neurons=tuple(map(self._neuron, carried.matches[:n_neurons].tolist())),
                     neuron_set=carried.neuron_set,
-                    n_groups=len(carried.groups),
-                    groups=carried.groups[:n_groups],
+                    n_groups=len(groups),
+                    groups=groups[:n_groups],
                 )
             )
         return ExplainedConcept(concept=concept.strip(), descriptors=tuple(descriptors))
@@ -113,14 +115,8 @@ class ConceptAnswers:
 
 
 def _read_carried(run: FinishedRun, table: ExplanationTable, place: int) -> _Carried:
-    from service.group_answers import carrying_groups, neuron_set
+    from service.group_answers import neuron_set
 
-    identifier = run.catalog[place].id
-    matches = table.carrying(identifier)
-    keys = map(table.key, table.matches.tail[matches].tolist())
-    tails = [_Tail(str(neuron), tail) for neuron, tail in keys]
-    return _Carried(
-        matches=matches,
-        neuron_set=neuron_set(run, place, tails),
-        groups=tuple(carrying_groups(run, identifier)),
-    )
+    matches = table.carrying(run.catalog[place].id)
+    tails = map(table.key, table.matches.tail[matches].tolist())
+    return _Carried(matches=matches, neuron_set=neuron_set(run, place, tails))

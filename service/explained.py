@@ -110,7 +110,7 @@ class SetMember(Record):
 
 
 class NeuronSet(Record):
-    """The neurons of a descriptor that tell it best, the best on discover and validation first.
+    """The neurons of a descriptor that tell it most surely, the surest first.
 
     `combined_auroc` is the AUROC on test of the mean of all `members`, `single_auroc` that of the
     first alone; 0.5 is chance. `n_neurons` counts the neurons they were taken from.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,27 +13,12 @@ from neurons.records import NeuronId, Tail
 from service.explained import CarryingGroup, NeuronSet, SetMember
 
 if TYPE_CHECKING:
-    from indexer.arrays import BoolArray
     from neurons.group_records import ExplainedGroup
-    from neurons.split_rows import SplitRows
+    from neurons.store import HalfArray
     from service.finished_run import FinishedRun
 
 COMBINED_NEURONS = 10
 """How many neurons of a descriptor are read together."""
-
-
-class CarryingTail(Protocol):
-    """A tail that carries a descriptor."""
-
-    @property
-    def neuron(self) -> str:
-        """The address of its neuron."""
-        ...
-
-    @property
-    def tail(self) -> Tail:
-        """Which end of the neuron it is."""
-        ...
 
 
 def group_of(run: FinishedRun, neuron: NeuronId) -> ExplainedGroup | None:
@@ -49,31 +36,35 @@ def _has_member(group: ExplainedGroup, address: str) -> bool:
     return any(member.neuron == address for member in group.members)
 
 
-def carrying_groups(run: FinishedRun, descriptor_id: str) -> list[CarryingGroup]:
-    """The groups with a tail that a descriptor is a match of, the surest first.
+def carrying_groups(run: FinishedRun) -> dict[str, tuple[CarryingGroup, ...]]:
+    """By the identifier of a descriptor, the groups with a tail it is a match of, surest first.
 
     Raises:
         RunError: the run is damaged.
     """
-    found = [
-        CarryingGroup(
-            group=group.id,
-            tail=tail.tail,
-            match=match,
-            members=group.members,
-            coherence=group.coherence,
-            null_coherence=group.null_coherence,
-        )
-        for group in run.neuron_groups.groups
-        for tail in group.tails
-        for match in tail.matches
-        if match.descriptor_id == descriptor_id
-    ]
-    return sorted(found, key=lambda carrier: carrier.match.evidence)
+    found: defaultdict[str, list[CarryingGroup]] = defaultdict(list)
+    for group in run.neuron_groups.groups:
+        for tail in group.tails:
+            for match in tail.matches:
+                carrier = CarryingGroup(
+                    group=group.id,
+                    tail=tail.tail,
+                    match=match,
+                    members=group.members,
+                    coherence=group.coherence,
+                    null_coherence=group.null_coherence,
+                )
+                found[match.descriptor_id].append(carrier)
+    return {
+        descriptor: tuple(sorted(carriers, key=lambda carrier: carrier.match.evidence))
+        for descriptor, carriers in found.items()
+    }
 
 
-def neuron_set(run: FinishedRun, number: int, carriers: Sequence[CarryingTail]) -> NeuronSet | None:
-    """What the best neurons of a descriptor tell together; None without neurons.
+def neuron_set(
+    run: FinishedRun, number: int, carriers: Iterable[tuple[NeuronId, Tail]]
+) -> NeuronSet | None:
+    """What the surest neurons of a descriptor tell together; None without neurons.
 
     Args:
         run: the run.
@@ -83,36 +74,28 @@ def neuron_set(run: FinishedRun, number: int, carriers: Sequence[CarryingTail]) 
     Raises:
         RunError: the run is damaged.
     """
-    from neurons.chosen_neurons import ChosenNeurons
-    from neurons.descriptor_neurons import descriptor_neurons
-    from neurons.neuron_groups import SignedNeuron
+    from neurons.descriptor_neurons import combine_neurons
 
     tails: dict[NeuronId, Tail] = {}
-    for carrier in carriers:
+    for neuron, tail in carriers:
         # A neuron has one place in the set: that of its surer tail.
-        tails.setdefault(NeuronId.parse(carrier.neuron), carrier.tail)
+        tails.setdefault(neuron, tail)
     holds = np.zeros(len(run.corpus), dtype=np.bool_)
     holds[run.membership[number].indices] = True
-    if not tails or not _tells_apart(holds, run.split_rows):
+    if not tails or not 0 < holds[run.split_rows.test].sum() < len(run.split_rows.test):
         return None
-    chosen = ChosenNeurons.of_store(run.store, tails)
-    carrying = tuple(
-        SignedNeuron(place, 1 if tails[neuron] is Tail.POSITIVE else -1)
-        for place, neuron in enumerate(chosen.neurons)
-    )
-    found = descriptor_neurons(
-        chosen.activations, carrying, holds, run.split_rows, COMBINED_NEURONS
-    )
-    first = [chosen.neurons[member.neuron] for member in found.members[: found.n_combined]]
+    first = list(islice(tails.items(), COMBINED_NEURONS))
+    directed = np.column_stack([_directed(run, neuron, tail) for neuron, tail in first])
+    found = combine_neurons(directed, holds, run.split_rows)
     return NeuronSet(
-        n_neurons=len(found.members),
-        members=tuple(SetMember(neuron=str(neuron), tail=tails[neuron]) for neuron in first),
+        n_neurons=len(tails),
+        members=tuple(SetMember(neuron=str(neuron), tail=tail) for neuron, tail in first),
         combined_auroc=found.combined_auroc,
         single_auroc=found.single_auroc,
     )
 
 
-def _tells_apart(holds: BoolArray, rows: SplitRows) -> bool:
-    """Whether test, and the other splits together, hold sentences of both kinds."""
-    fitted = np.concatenate([rows.discover, rows.validation])
-    return all(0 < holds[own].sum() < len(own) for own in (fitted, rows.test))
+def _directed(run: FinishedRun, neuron: NeuronId, tail: Tail) -> HalfArray:
+    """The activations of a neuron, high where its tail responds (`n_sentences`)."""
+    column = run.store.array(neuron.layer_site)[:, neuron.unit]
+    return column if tail is Tail.POSITIVE else -column

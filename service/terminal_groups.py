@@ -47,14 +47,15 @@ def group_lines(neuron: str, group: ExplainedGroup | None) -> list[str]:
 
 
 def set_line(found: NeuronSet) -> str:
-    """What the best neurons tell together, beside the best one alone."""
+    """What the surest neurons tell together, beside the first one alone."""
     shown = ", ".join(f"{member.neuron} {member.tail}" for member in found.members[:_SET_SHOWN])
     more = ", …" if len(found.members) > _SET_SHOWN else ""
     if len(found.members) == 1:
-        return f"best neuron: {shown}: AUROC {found.single_auroc:.3f} on test (chance 0.5)"
+        return f"surest neuron: {shown}: AUROC {found.single_auroc:.3f} on test (chance 0.5)"
     return (
-        f"best {len(found.members)} of {found.n_neurons:,} neurons together ({shown}{more}): AUROC "
-        f"{found.combined_auroc:.3f} on test; the best alone {found.single_auroc:.3f}; chance 0.5"
+        f"surest {len(found.members)} of {found.n_neurons:,} neurons together ({shown}{more}): "
+        f"AUROC {found.combined_auroc:.3f} on test; the first alone {found.single_auroc:.3f}; "
+        "chance 0.5"
     )
 
 

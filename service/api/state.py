@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 
 from fastapi import Request
 
@@ -46,14 +48,9 @@ class ServiceState:
         database = KeyDatabase(settings.database)
         keys = KeyStore(database)
         models = ThreadPoolExecutor(1, thread_name_prefix="models")
-
-        def load_models(view: RunView) -> None:
-            # While the first page of the run is read, which needs none.
-            models.submit(view.load_models)
-
         return cls(
             settings=settings,
-            runs=RunLibrary(settings.runs, settings.opened_runs, load_models),
+            runs=RunLibrary(settings.runs, settings.opened_runs, partial(_prepare, models)),
             models=models,
             jobs=JobQueue(settings.database, settings.workspace),
             uploads=Uploads(settings),
@@ -67,6 +64,23 @@ class ServiceState:
         self.models.shutdown(cancel_futures=True)
         self.jobs.close()
         self.database.close()
+
+
+def _prepare(models: ThreadPoolExecutor, view: RunView) -> None:
+    """Have a run prepared while its first page is read, which needs no model.
+
+    Each step is a task of its own, so that texts wait for no more than one.
+    """
+    steps = view.prepare()
+
+    def step() -> None:
+        for _ in steps:
+            # The service may be closing.
+            with suppress(RuntimeError):
+                models.submit(step)
+            return
+
+    models.submit(step)
 
 
 def state_of(request: Request) -> ServiceState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,15 @@ class ConceptSearch:
         """
         check_concept(words)
         return self._answers.near(words, n_descriptors, n_neurons, _GROUPS)
+
+    def prepare(self) -> Iterator[None]:
+        """Load and compute, step by step, what the first answers would wait for.
+
+        Raises:
+            InputError: no descriptor is kept.
+            RunError: the run is damaged, or its encoder has changed.
+        """
+        yield from self._answers.prepare()
 
     @cached_property
     def _answers(self) -> ConceptAnswers:

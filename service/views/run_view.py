@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import Enum, auto
 from pathlib import Path
@@ -108,16 +109,16 @@ class RunView:
             return Standing.REPLACED
         return Standing.UPDATING if self._run.maps_current_files else Standing.GONE
 
-    def load_models(self) -> None:
-        """Load the models ahead of the first question that needs them.
+    def prepare(self) -> Iterator[object]:
+        """Load and compute, step by step, what the first questions would wait for.
 
-        One that cannot be loaded is told of in the log, and again to whoever asks such a question.
+        What cannot be had is told of in the log, and again to whoever asks such a question.
         """
-        for role in ("guarded_subject", "guarded_encoder"):
+        for answers in (self._texts, self._concepts):
             try:
-                getattr(self._run, role)
+                yield from answers.prepare()
             except NeuroscribeError as error:
-                logger.info("%s: a model is not loaded: %s", self.name, error)
+                logger.info("%s: %s", self.name, error)
 
     def card(self) -> RunCard:
         """The run at a glance."""

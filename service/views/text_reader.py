@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,15 @@ class TextReader:
                 self._neuron(level, found.tokens, place) for place, level in enumerate(found.levels)
             ),
         )
+
+    def prepare(self) -> Iterator[object]:
+        """Load and compute, in one step, what the first answer would wait for.
+
+        Raises:
+            InputError: the run has no model.
+            RunError: the run is damaged, or its model has changed.
+        """
+        yield self._levels
 
     @cached_property
     def _levels(self) -> TextLevels:

@@ -11,11 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
-from scipy.stats import mannwhitneyu
 
 from indexer.arrays import BoolArray, DoubleArray, IntArray
 from neurons import neuron_groups, split_rows
-from neurons.descriptor_neurons import carriers, descriptor_neurons
 from neurons.neuron_groups import NeuronGroup, SignedNeuron, correlation_groups
 from neurons.split_rows import Activations, Block, SplitRows
 
@@ -483,13 +481,6 @@ def test_rows_that_repeat_or_do_not_exist(split_name: str, wrong: int) -> None:
         correlation_groups(stored(np.eye(20)), broken)
 
 
-@pytest.mark.parametrize("split_name", ["discover", "validation", "test"])
-def test_rows_of_a_descriptor_that_do_not_exist(split_name: str) -> None:
-    broken = replace(SMALL, **{split_name: np.array([0, 12])})
-    with pytest.raises(ValueError, match=f"{split_name}: found rows 0 to 12"):
-        descriptor_neurons(stored(hand_made()), (SignedNeuron(0, 1),), HOLDS, broken)
-
-
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
 def test_activations_that_are_no_numbers(broken: float) -> None:
     rows = split(10, 6)
@@ -497,162 +488,3 @@ def test_activations_that_are_no_numbers(broken: float) -> None:
     array[rows.discover[3], 2] = broken
     with pytest.raises(ValueError, match="neuron 2 has activations that are no finite numbers"):
         correlation_groups(stored(array), rows)
-
-
-def test_carriers_are_the_neurons_of_the_tails_that_match(planted_world: World) -> None:
-    matches = planted_world.match()
-    assert carriers(matches, 2) == (SignedNeuron(2, 1),)
-    assert carriers(matches, 3) == (SignedNeuron(3, -1),)
-    assert carriers(matches, 99) == ()
-
-
-def test_carriers_of_several_neurons_that_share_a_descriptor(planted_world: World) -> None:
-    world = planted_world.planted(30, 3, 4.0).planted(20, 3, -4.0)
-    found = carriers(world.match(), 3)
-    assert found == (SignedNeuron(3, -1), SignedNeuron(20, -1), SignedNeuron(30, 1))
-    together = descriptor_neurons(world.stored, found, world.sets[3], world.rows)
-    assert together.members[-1] == SignedNeuron(3, -1)
-    assert together.n_combined == 3
-    assert together.combined_auroc > 0.97
-
-
-# Members of the descriptor are the first two sentences of each split of four.
-HOLDS = np.tile([True, True, False, False], 3)
-SMALL = SplitRows(np.arange(4), np.arange(4, 8), np.arange(8, 12), np.arange(12))
-PLAIN = [2.0, 2.0, 0.0, 0.0]
-
-
-def hand_made() -> NDArray[np.float64]:
-    """Neuron 0 fits all but test, 1 is its mirror with faults everywhere, 2 fits test alone."""
-    return np.array(
-        [
-            [*PLAIN, *PLAIN, 3.0, 1.0, 2.0, 0.0],
-            [0.0, 0.0, 40.0, 40.0, 0.0, 20.0, 10.0, 40.0, 40.0, 0.0, 80.0, 80.0],
-            [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 9.0, 9.0, 0.0, 0.0],
-        ]
-    ).T
-
-
-def test_a_descriptors_neurons_by_hand() -> None:
-    carrying = (SignedNeuron(2, 1), SignedNeuron(1, -1), SignedNeuron(0, 1))
-    found = descriptor_neurons(stored(hand_made()), carrying, HOLDS, SMALL, n_combined=2)
-    assert found.members == (SignedNeuron(0, 1), SignedNeuron(1, -1), SignedNeuron(2, 1))
-    assert found.n_combined == 2
-    # On test neuron 0 has one of four pairs the wrong way round. Standardised by mean 1, spread 1
-    # and mean 20, spread 20, the two sum to 2 - 1, 0 + 1, 1 - 3 and -1 - 3.
-    assert found.single_auroc == 0.75
-    assert found.combined_auroc == 1.0
-    alone = descriptor_neurons(stored(hand_made()), carrying, HOLDS, SMALL, n_combined=1)
-    assert (alone.combined_auroc, alone.single_auroc, alone.n_combined) == (0.75, 0.75, 1)
-    every = descriptor_neurons(stored(hand_made()), carrying, HOLDS, SMALL)
-    assert every.n_combined == 3
-
-
-def test_test_sentences_do_not_decide_the_order() -> None:
-    random = np.random.default_rng(0)
-    array = random.normal(size=(120, 12))
-    holds = random.random(120) < 0.4
-    rows = split(60, 30, n_test=30)
-    carrying = tuple(SignedNeuron(neuron, 1) for neuron in range(12))
-    before = descriptor_neurons(stored(array), carrying, holds, rows).members
-    array[rows.test] = -array[rows.test]
-    assert descriptor_neurons(stored(array), carrying, holds, rows).members == before
-    array[rows.validation] = -array[rows.validation]
-    assert descriptor_neurons(stored(array), carrying, holds, rows).members != before
-
-
-def test_ties_go_to_the_first_neuron_and_the_order_given_does_not_matter() -> None:
-    array = np.repeat(hand_made()[:, :1], 4, axis=1) * [1.0, -1.0, 5.0, 1.0]
-    carrying = (SignedNeuron(3, 1), SignedNeuron(1, -1), SignedNeuron(2, 1))
-    found = descriptor_neurons(stored(array), carrying, HOLDS, SMALL)
-    assert [neuron for neuron, _ in found.members] == [1, 2, 3]
-    assert descriptor_neurons(stored(array), carrying[::-1], HOLDS, SMALL) == found
-
-
-def area(scores: DoubleArray, holds: BoolArray) -> float:
-    wins = mannwhitneyu(scores[holds], scores[~holds]).statistic
-    return float(wins / (holds.sum() * (~holds).sum()))
-
-
-@pytest.mark.parametrize("n_combined", [1, 3, 10, 50])
-def test_weak_neurons_tell_more_together_as_by_brute_force(
-    n_combined: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(split_rows, "_BLOCK_BYTES", 1)
-    random = np.random.default_rng(2)
-    rows = split(400, 200, n_test=400)
-    holds = random.random(1_000) < 0.3
-    signs = random.choice([-1, 1], size=30)
-    array = random.normal(size=(1_000, 30)) + 0.7 * np.outer(holds, signs)
-    array = array * 10.0 ** random.uniform(-2, 2, 30) + random.normal(size=30)
-    carrying = tuple(SignedNeuron(int(n), int(signs[n])) for n in random.permutation(30)[:20])
-    found = descriptor_neurons(stored(array), carrying, holds, rows, n_combined)
-
-    fitted = np.concatenate([rows.discover, rows.validation])
-    areas = {own: area(own.sign * array[fitted, own.neuron], holds[fitted]) for own in carrying}
-    expected = sorted(carrying, key=lambda own: -areas[own])
-    assert list(found.members) == expected
-    assert found.n_combined == min(n_combined, 20)
-    scores = np.zeros(400)
-    for neuron, sign in expected[:n_combined]:
-        column = array[:, neuron]
-        own = column[rows.discover]
-        scores += sign * (column[rows.test] - own.mean()) / own.std()
-    assert found.combined_auroc == pytest.approx(area(scores, holds[rows.test]))
-    best = expected[0].sign * array[rows.test, expected[0].neuron]
-    assert found.single_auroc == pytest.approx(area(best, holds[rows.test]))
-    if n_combined >= 10:
-        assert found.combined_auroc > found.single_auroc + 0.1
-
-
-def test_a_neuron_that_discover_never_moved_joins_with_nothing() -> None:
-    random = np.random.default_rng(4)
-    rows = split(401, 100, n_test=200)
-    holds = random.random(701) < 0.3
-    array = random.normal(size=(701, 3)) + holds[:, np.newaxis]
-    carrying = (SignedNeuron(0, 1), SignedNeuron(1, 1), SignedNeuron(2, 1))
-    without = descriptor_neurons(stored(array), carrying[:2], holds, rows)
-    array[rows.discover, 2] = 0.1
-    array[rows.test, 2] = 1e6 * random.normal(size=200)
-    found = descriptor_neurons(stored(array), carrying, holds, rows)
-    assert (found.n_combined, found.combined_auroc) == (3, without.combined_auroc)
-
-
-@pytest.mark.parametrize(
-    ("carrying", "message"),
-    [
-        (((3, 1),), "found neuron 3 1 times and with sign 1, .* from 0 to 2"),
-        (((-1, 1),), "found neuron -1 "),
-        (((0, 1), (1, 1), (0, -1)), "found neuron 0 2 times"),
-        (((0, 0),), "with sign 0, expected .* 1 or -1"),
-        ((), "found 0 neurons of which to combine 10"),
-    ],
-)
-def test_neurons_that_cannot_be_combined(carrying: Signed, message: str) -> None:
-    signed = tuple(SignedNeuron(neuron, sign) for neuron, sign in carrying)
-    with pytest.raises(ValueError, match=message):
-        descriptor_neurons(stored(hand_made()), signed, HOLDS, SMALL)
-
-
-def test_nothing_to_combine() -> None:
-    with pytest.raises(ValueError, match="found 1 neurons of which to combine 0, expected 1"):
-        descriptor_neurons(stored(hand_made()), (SignedNeuron(0, 1),), HOLDS, SMALL, n_combined=0)
-
-
-def test_a_descriptor_of_other_sentences() -> None:
-    with pytest.raises(ValueError, match=r"found sentences of shape \(11,\), expected \(12,\)"):
-        descriptor_neurons(stored(hand_made()), (SignedNeuron(0, 1),), HOLDS[1:], SMALL)
-
-
-@pytest.mark.parametrize("everywhere", [True, False])
-@pytest.mark.parametrize(
-    ("place", "message"),
-    [(slice(0, 8), "of 8 discover and validation sentences"), (slice(8, 12), "of 4 test")],
-)
-def test_a_descriptor_that_tells_no_sentences_apart(
-    place: slice, message: str, everywhere: bool
-) -> None:
-    holds = HOLDS.copy()
-    holds[place] = everywhere
-    with pytest.raises(ValueError, match=message):
-        descriptor_neurons(stored(hand_made()), (SignedNeuron(0, 1),), holds, SMALL)

@@ -18,7 +18,7 @@ from neurons.records import LayerSite, NeuronId, Tail
 from service import cli, kept_groups
 from service.evaluation import evaluate_run
 from service.explain import explain_concept, explain_neuron
-from service.explained import CarryingNeuron, SetMember
+from service.explained import SetMember
 from service.finished_run import FinishedRun
 from service.group_answers import COMBINED_NEURONS, carrying_groups, group_of, neuron_set
 from service.pipeline import run_pipeline
@@ -199,19 +199,20 @@ def test_members_do_move_together(run: FinishedRun) -> None:
 def test_the_neuron_set_of_a_descriptor_against_brute_force(run: FinishedRun) -> None:
     identifier = a_descriptor(run)
     number = [descriptor.id for descriptor in run.catalog].index(identifier)
-    carriers = [
-        CarryingNeuron(neuron=each.neuron, tail=each.tail, match=match)
+    carriers = sorted(
+        (match.evidence, each.neuron, each.tail)
         for each in run.explanations.values()
         for match in each.matches
         if match.descriptor_id == identifier
-    ]
-    found = neuron_set(run, number, carriers)
+    )
+    named = [(NeuronId.parse(neuron), tail) for _, neuron, tail in carriers]
+    found = neuron_set(run, number, named)
     assert found is not None
-    assert found.n_neurons == len({carrier.neuron for carrier in carriers})
-    assert len(found.members) == min(found.n_neurons, COMBINED_NEURONS)
+    assert found.n_neurons == len({neuron for neuron, _ in named})
+    first = dict.fromkeys(str(neuron) for neuron, _ in named)
+    assert [each.neuron for each in found.members] == list(first)[:COMBINED_NEURONS]
     holds = run.membership[number].toarray()[0] > 0
     rows = run.split_rows
-    fitted = np.concatenate([rows.discover, rows.validation])
 
     def column(member: SetMember) -> np.ndarray:
         neuron = NeuronId.parse(member.neuron)
@@ -219,10 +220,8 @@ def test_the_neuron_set_of_a_descriptor_against_brute_force(run: FinishedRun) ->
         site = LayerSite(neuron.layer, neuron.site)
         return np.asarray(sign * run.store.array(site)[:, neuron.unit].astype(np.float64))
 
-    areas = [roc_auc_score(holds[fitted], column(member)[fitted]) for member in found.members]
-    assert areas == sorted(areas, reverse=True)
-    first = column(found.members[0])[rows.test]
-    assert found.single_auroc == pytest.approx(roc_auc_score(holds[rows.test], first))
+    surest = column(found.members[0])[rows.test]
+    assert found.single_auroc == pytest.approx(roc_auc_score(holds[rows.test], surest))
     mean = np.mean(
         [column(each) / column(each)[rows.discover].std() for each in found.members], axis=0
     )
@@ -236,11 +235,14 @@ def test_without_neurons_or_contrast_there_is_no_set(
 ) -> None:
     assert neuron_set(run, 0, []) is None
     carrier = next(
-        CarryingNeuron(neuron=each.neuron, tail=each.tail, match=each.matches[0])
+        (NeuronId.parse(each.neuron), each.tail)
         for each in run.explanations.values()
         if each.matches
     )
-    assert neuron_set(run, 0, [carrier, carrier]) is not None
+    both = [carrier, (carrier[0], Tail.NEGATIVE), (carrier[0], Tail.POSITIVE)]
+    found = neuron_set(run, 0, both)
+    assert found is not None
+    assert [(each.neuron, each.tail) for each in found.members] == [(str(carrier[0]), carrier[1])]
     everything = csr_matrix(np.ones(run.membership.shape))
     monkeypatch.setitem(run.__dict__, "membership", everything)
     assert neuron_set(run, 0, [carrier]) is None
@@ -252,9 +254,9 @@ def test_a_concept_is_told_with_its_neurons_and_groups(run: FinishedRun) -> None
     near = next(
         each for each in explain_concept(run, text).descriptors if each.descriptor_id == identifier
     )
-    carrying = carrying_groups(run, identifier)
+    carrying = carrying_groups(run)[identifier]
     assert near.n_groups == len(carrying) > 0
-    assert list(near.groups) == carrying[:5]
+    assert near.groups == carrying[:5]
     assert {each.match.descriptor_id for each in carrying} == {identifier}
     evidence = [each.match.evidence for each in carrying]
     assert evidence == sorted(evidence)

@@ -58,8 +58,8 @@ def test_a_set_is_told_beside_its_best_and_chance() -> None:
     members = tuple(SetMember(neuron=f"L0.ffn.{unit}", tail=Tail.POSITIVE) for unit in range(6))
     found = NeuronSet(n_neurons=1234, members=members, combined_auroc=0.95, single_auroc=0.8)
     assert set_line(found) == (
-        "best 6 of 1,234 neurons together (L0.ffn.0 +, L0.ffn.1 +, L0.ffn.2 +, L0.ffn.3 +, …): "
-        "AUROC 0.950 on test; the best alone 0.800; chance 0.5"
+        "surest 6 of 1,234 neurons together (L0.ffn.0 +, L0.ffn.1 +, L0.ffn.2 +, L0.ffn.3 +, …): "
+        "AUROC 0.950 on test; the first alone 0.800; chance 0.5"
     )
     alone = found.model_copy(update={"n_neurons": 1, "members": members[:1]})
-    assert set_line(alone) == "best neuron: L0.ffn.0 +: AUROC 0.800 on test (chance 0.5)"
+    assert set_line(alone) == "surest neuron: L0.ffn.0 +: AUROC 0.800 on test (chance 0.5)"

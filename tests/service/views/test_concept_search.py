@@ -17,7 +17,7 @@ from descriptors.catalog import write_descriptors, write_membership
 from indexer.errors import InputError
 from neurons.explanation_file import read_explanations
 from neurons.group_records import NEURON_GROUPS_FILE, NeuronGroups, write_neuron_groups
-from neurons.records import NeuronId
+from neurons.records import NeuronId, Tail
 from service.explain import explain_concept
 from service.explained import CarryingNeuron, ExplainedConcept
 from service.finished_run import FinishedRun
@@ -69,6 +69,10 @@ def carriers(run: FinishedRun, identifier: str) -> list[CarryingNeuron]:
     return sorted(found, key=lambda carrier: carrier.match.evidence)
 
 
+def tails_of(carriers: list[CarryingNeuron]) -> list[tuple[NeuronId, Tail]]:
+    return [(NeuronId.parse(carrier.neuron), carrier.tail) for carrier in carriers]
+
+
 def without_matches(path: Path) -> None:
     """Make every tail of a run abstain, and its groups nothing."""
     table = pq.read_table(path / "explanations.parquet")
@@ -106,9 +110,9 @@ def test_every_descriptor_by_brute_force(run: OpenedRun, search: ConceptSearch, 
         assert near.similarity == pytest.approx(similarity[near.descriptor_id], abs=1e-5)
         assert list(near.neurons) == own
         assert near.n_neurons == len(own)
-        assert near.neuron_set == neuron_set(run, place, own)
-        groups = carrying_groups(run, near.descriptor_id)
-        assert (near.n_groups, list(near.groups)) == (len(groups), groups[:5])
+        assert near.neuron_set == neuron_set(run, place, tails_of(own))
+        groups = carrying_groups(run).get(near.descriptor_id, ())
+        assert (near.n_groups, near.groups) == (len(groups), groups[:5])
 
 
 @pytest.mark.parametrize("words", WORDS)
@@ -136,6 +140,20 @@ def test_a_warm_answer_reads_no_activation(
         search.answer("the battery", 3, 2).descriptors[0].neurons
         == (expected.descriptors[0].neurons[:2])
     )
+
+
+def test_what_is_prepared_needs_no_activation(
+    run: OpenedRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = ConceptSearch(run)
+    assert len(list(search.prepare())) == len(run.catalog)
+
+    def fail(*_: object) -> None:
+        raise AssertionError("activations are read for an answer")
+
+    monkeypatch.setattr(type(run.store), "array", fail)
+    answer = search.answer("the battery", EVERY, 4)
+    assert any(near.neuron_set is not None for near in answer.descriptors)
 
 
 def test_threads_get_the_answers_of_one(run: OpenedRun, search: ConceptSearch) -> None:
