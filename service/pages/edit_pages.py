@@ -13,6 +13,7 @@ from descriptors.edit_records import EditKind
 from indexer.errors import BusyError, InputError, StaleError
 from service.api.edit_requests import EditRequest
 from service.api.etags import quoted
+from service.api.hidden_paths import without_paths
 from service.api.kept_edits import keep_edit
 from service.api.problems import status_of
 from service.api.schemas import RunPath
@@ -33,7 +34,8 @@ def edit(request: Request, run: RunPath, form: Form) -> Response:
     Raises:
         NotFoundError: there is no such run.
     """
-    runs = state_of(request).runs
+    state = state_of(request)
+    runs = state.runs
     back = f"/runs/{quote(run)}/descriptors"
     identifier = form.one("descriptor")
     if identifier:
@@ -48,7 +50,7 @@ def edit(request: Request, run: RunPath, form: Form) -> Response:
             status=status_of(error),
             run=run,
             stale=isinstance(error, StaleError),
-            problem=str(error),
+            problem=without_paths(str(error), state.settings),
             wish=_in_words(form),
             back=back,
         )

@@ -26,6 +26,7 @@ from service.pages.words import (
     stage_name,
     state_words,
 )
+from service.word_answers import WORDS_KEPT
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -90,6 +91,7 @@ def _environment() -> Environment:
         job_title=job_title,
         stage_name=stage_name,
         new_key=new_key,
+        words_kept=WORDS_KEPT,
         state_words=state_words,
         sites=tuple(Site),
     )
@@ -106,8 +108,10 @@ def _percent(share: float | None) -> str:
     if share is None:
         return "–"
     percent = 100 * share
+    if percent < 0:
+        return f"−{_percent(-share)}" if percent <= -0.05 else "> −0.1 %"
     if 0 < percent < 0.05:
         return "< 0.1 %"
     if 99.5 <= percent < 100:
         return f"{min(percent, 99.9):.1f} %"
-    return f"{percent:.0f} %" if percent >= 9.95 or percent <= 0 else f"{percent:.1f} %"
+    return f"{percent:.0f} %" if percent >= 9.95 or percent == 0 else f"{percent:.1f} %"

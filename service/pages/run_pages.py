@@ -12,7 +12,7 @@ from eval.control_verdicts import judge_protocols
 from eval.variant_words import without_curves
 from eval.verdicts import judge_facets
 from indexer.errors import BusyError, InputError
-from service.api.hidden_paths import told_job
+from service.api.hidden_paths import told_job, without_paths
 from service.api.schemas import RunPath
 from service.api.state import ServiceState, state_of
 from service.export import Table
@@ -85,7 +85,7 @@ def search(request: Request, run: RunPath) -> Response:
                 words, n_descriptors=_DESCRIPTORS_FOUND, n_neurons=_NEURONS_FOUND
             )
         except InputError as error:
-            problem = str(error)
+            problem = without_paths(str(error), state_of(request).settings)
     return page(
         request,
         "search.html",

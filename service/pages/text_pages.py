@@ -6,8 +6,10 @@ from fastapi import APIRouter, Request, Response
 from starlette.status import HTTP_422_UNPROCESSABLE_CONTENT
 
 from indexer.errors import InputError
+from service.api.hidden_paths import without_paths
 from service.api.schemas import RunPath
 from service.api.state import state_of
+from service.imported_stage import PREFIX
 from service.pages.forms import Form
 from service.pages.rendering import page
 
@@ -20,9 +22,17 @@ _NEURONS_SHOWN = 12
 @router.get("/runs/{run}/text")
 def show_text(request: Request, run: RunPath) -> Response:
     """The page before anything is typed."""
-    state_of(request).runs.open(run)
+    # Whoever asks of a run without a model is told before they type.
+    has_model = not state_of(request).runs.open(run).card().model.startswith(PREFIX)
     return page(
-        request, "text.html", run=run, text="", answer=None, problem="", longest=LONGEST_TEXT
+        request,
+        "text.html",
+        run=run,
+        text="",
+        answer=None,
+        problem="",
+        longest=LONGEST_TEXT,
+        has_model=has_model,
     )
 
 
@@ -40,7 +50,8 @@ def explain_live(request: Request, run: RunPath, form: Form) -> Response:
 
 def _answered(request: Request, run: str, text: str, template: str) -> Response:
     # A post so that texts, which may be private, stand in no address and no log.
-    view = state_of(request).runs.open(run)
+    state = state_of(request)
+    view = state.runs.open(run)
     answer, problem = None, ""
     if len(text) > LONGEST_TEXT:
         problem = f"the text has {len(text):,} characters; expected at most {LONGEST_TEXT:,}"
@@ -48,7 +59,7 @@ def _answered(request: Request, run: str, text: str, template: str) -> Response:
         try:
             answer = view.text(text, n_neurons=_NEURONS_SHOWN)
         except InputError as error:
-            problem = str(error)
+            problem = without_paths(str(error), state.settings)
     return page(
         request,
         template,

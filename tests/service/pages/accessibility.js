@@ -32,6 +32,10 @@
   for (const element of document.querySelectorAll("progress, meter, svg[role=img], nav, [role=region]")) {
     if (!element.getAttribute("aria-label")) wrong.push(`no label: ${where(element)}`);
   }
+  for (const heading of document.querySelectorAll(":is(h1, h2, h3, h4)[role]")) wrong.push(`no heading any more: ${where(heading)}`);
+  const named = (element) => element.getAttribute("aria-label") ?? (element.getAttribute("aria-labelledby") ?? "").split(/\s+/).map((id) => document.getElementById(id)?.textContent.trim()).join(" ");
+  const landmarks = [...document.querySelectorAll("section, nav, [role=region], [role=search]")].filter(shown).map(named);
+  for (const name of new Set(landmarks.filter((each, place) => each && landmarks.indexOf(each) !== place))) wrong.push(`two landmarks are called ${name}`);
   for (const table of document.querySelectorAll("table")) {
     if (!table.caption) wrong.push(`no caption: ${where(table)}`);
     if ([...table.querySelectorAll("th")].some((cell) => !cell.scope)) wrong.push(`no scope: ${where(table)}`);
@@ -62,10 +66,12 @@
     const [r, g, b] = [red, green, blue].map((value) => value / 255).map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
+  const LANDMARKS = "header, nav, main, footer, [role=search], .skip, script, noscript, #tooltip, #js-plotly-tester";
   const low = new Set();
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement;
+    if (walker.currentNode.data.trim() && shown(element) && !element.closest(LANDMARKS)) wrong.push(`outside of landmarks: ${where(element)}`);
     if (!walker.currentNode.data.trim() || !shown(element) || element.closest(".visually-hidden, .skip, svg, script, noscript, [disabled]")) continue;
     const style = getComputedStyle(element);
     const below = ground(element);

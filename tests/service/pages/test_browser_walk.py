@@ -28,7 +28,7 @@ CHROMIUM = next(
     None,
 )
 CHECKS = Path(__file__).with_name("accessibility.js").read_text(encoding="utf-8")
-NARROW, WIDE = {"width": 400, "height": 800}, {"width": 1280, "height": 900}
+NARROW, WIDE = {"width": 320, "height": 800}, {"width": 1280, "height": 900}
 SECONDS_OF_A_JOB = 240
 MILLISECONDS = 1000
 ROWS_SHOWN = 5
@@ -165,6 +165,7 @@ def test_from_upload_to_matching_again(browser: Browser, service_url: str, tmp_p
     assert page.locator("tbody tr").filter(has_text="renamed by hand").count() == 1
     assert page.get_by_role("button", name="Match again").count() == 0
     look_at_every_page(visitor, browser)
+    read_without_scripts(service_url, browser)
     delete_the_run(visitor)
     context.close()
 
@@ -340,3 +341,22 @@ def look_at_every_page(visitor: Visitor, browser: Browser) -> None:
         own.page.emulate_media(color_scheme="light")
         own.check()
     own.page.close()
+
+
+def read_without_scripts(url: str, browser: Browser) -> None:
+    """What is shown, compared and asked needs no JavaScript; places of charts do not stay empty."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{url}runs/walked/map")
+    assert page.locator("#chart").is_hidden()
+    assert page.locator("table").count() > 1
+    page.goto(f"{url}runs/walked/text")
+    page.get_by_role("textbox", name="Your text").fill("The battery charger was late again.")
+    page.get_by_role("button", name="What fires?").click()
+    page.locator(".firing .token").first.wait_for(timeout=60 * MILLISECONDS)
+    page.locator(".firing a.address").first.click()
+    page.wait_for_url("**/neurons/L*")
+    page.get_by_role("button", name="Compare").click()
+    page.wait_for_url("**beside=L*")
+    assert "Both carry" in page.locator("main").inner_text()
+    context.close()
