@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_core import from_json
 from pydantic_settings import (
     BaseSettings,
@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from indexer.errors import InputError
+from service.setting_values import host_names, known_database, misspelt, networks, none_if_empty
 
 WORKSPACE = ".neuroscribe"
 """The folder beside the runs that holds what the service keeps for itself."""
@@ -39,6 +40,8 @@ def _parts(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_parts)]
+OptionalPath = Annotated[Path | None, BeforeValidator(none_if_empty)]
+DatabaseUrl = Annotated[SecretStr, AfterValidator(known_database)]
 
 
 class ServiceSettings(BaseSettings):
@@ -80,18 +83,18 @@ class ServiceSettings(BaseSettings):
         env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, hide_input_in_errors=True
     )
 
-    config: Path | None = None
+    config: OptionalPath = None
     runs: Path = Path("runs")
     host: str = "127.0.0.1"
     port: int = Field(default=8765, ge=0, le=65535)
-    database_url: SecretStr | None = None
+    database_url: Annotated[DatabaseUrl | None, BeforeValidator(none_if_empty)] = None
     job_workers: int = Field(default=1, ge=0)
     jobs_at_once: int = Field(default=1, ge=1)
     authentication: Literal["auto", "required", "off"] = "auto"
-    allowed_hosts: Names = ()
-    trusted_proxies: Names = ()
+    allowed_hosts: Annotated[Names, AfterValidator(host_names)] = ()
+    trusted_proxies: Annotated[Names, AfterValidator(networks)] = ()
     models: Names = ("bundled",)
-    models_folder: Path | None = None
+    models_folder: OptionalPath = None
     hub_corpora: Names = ()
     proposers: Names = ("embedded", "keyphrase")
     openai_base_urls: Names = ()
@@ -111,6 +114,10 @@ class ServiceSettings(BaseSettings):
         Raises:
             InputError: a value is not possible; the message names the setting.
         """
+        variables = [name for name in os.environ if name.startswith(ENVIRONMENT_PREFIX)]
+        known = [f"{ENVIRONMENT_PREFIX}{name.upper()}" for name in cls.model_fields]
+        if complaints := misspelt(variables, known):
+            raise InputError("; ".join(complaints))
         given = {name: value for name, value in flags.items() if value is not None}
         try:
             return cls(**given)
@@ -155,7 +162,7 @@ class ServiceSettings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags before variables before the file."""
         flags = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
-        named = flags.get("config") or os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG")
+        named = flags.get("config") or os.environ.get(f"{ENVIRONMENT_PREFIX}CONFIG") or None
         if named is not None and not Path(named).is_file():
             raise InputError(f"there is no settings file {named}; --config names one in TOML")
         path = SETTINGS_FILE if named is None else Path(named)
@@ -171,7 +178,8 @@ def _complaint(error: Any) -> str:
         return f"there is no setting {name!r}; there are {_known_names()}"
     found = "a value" if name == "database_url" else repr(error["input"])
     variable = f"{ENVIRONMENT_PREFIX}{name.upper()}"
-    return f"setting {name} (variable {variable}): found {found}; {error['msg']}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"setting {name} (variable {variable}): found {found}; {message}"
 
 
 def _known_names() -> str:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from descriptors.text_lines import MAX_LINE_BYTES
 from indexer.errors import InputError
+from service.upload_apart import ask_apart
 
 MAXIMUM_RATIO = 200
 """How many times its size a file may expand to; text in gzip expands some three to thirty times."""
@@ -24,12 +25,9 @@ MAXIMUM_COLUMNS = 10_000
 """Columns of a Parquet file, or fields of a table's first line."""
 
 _UNSUSPICIOUS_BYTES = 16 * 2**20
-_UNSUSPICIOUS_ROWS = 1_000_000
-_MAXIMUM_FOOTER_BYTES = 16 * 2**20
 _BLOCK_BYTES = 2**19
 _LOOKED_AT_LINES = 20
 _LOOKED_AT_BYTES = 4 * 2**20
-_PARQUET, _ENCRYPTED_PARQUET = b"PAR1", b"PARE"
 _TAR_MARK = slice(257, 262)
 _ARCHIVES = {
     b"PK\x03\x04": "a zip archive",
@@ -40,7 +38,7 @@ _ARCHIVES = {
     b"\x28\xb5\x2f\xfd": "zstd",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a rar archive",
-    _PARQUET: "Parquet",
+    b"PAR1": "Parquet",
 }
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -79,9 +77,11 @@ def kind_of(name: str) -> FileKind:
     known = {each.value: each for each in UploadFormat}
     if suffix in known and not (is_compressed and suffix == UploadFormat.PARQUET):
         return FileKind(known[suffix], is_compressed)
-    found = Path(lowered).suffix or "no suffix"
-    hint = " Take the file out of the archive." if found in {".zip", ".tar", ".tgz", ".7z"} else ""
-    raise InputError(f"the name of the file ends in {found[:20]!r}; expected {EXPECTED}.{hint}")
+    ending = "".join(Path(lowered).suffixes[-2:] if is_compressed else Path(lowered).suffixes[-1:])
+    found = f"ends in {ending[-20:]!r}" if ending else "has no suffix"
+    is_archive = suffix in {"zip", "tar", "tgz", "7z"}
+    hint = " Take the file out of the archive." if is_archive else ""
+    raise InputError(f"the name of the file {found}; expected {EXPECTED}.{hint}")
 
 
 def expand(source: Path, target: Path, limit: int) -> None:
@@ -91,14 +91,12 @@ def expand(source: Path, target: Path, limit: int) -> None:
         InputError: it expands to more, or it is no whole gzip file.
         OSError: it cannot be written.
     """
-    most = min(limit, max(_UNSUSPICIOUS_BYTES, MAXIMUM_RATIO * source.stat().st_size))
-    written = 0
+    size, written = source.stat().st_size, 0
     try:
         with gzip.open(source, "rb") as compressed, target.open("wb") as handle:
             while block := compressed.read(_BLOCK_BYTES):
                 written += len(block)
-                if written > most:
-                    raise InputError(_too_much(most, limit))
+                check_expansion(written, size, limit)
                 handle.write(block)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(
@@ -118,7 +116,7 @@ def check_content(path: Path, kind: UploadFormat, limit: int) -> None:
     if not start.strip():
         raise InputError("the file is empty; expected at least one text")
     if kind is UploadFormat.PARQUET:
-        _check_parquet(path, start, limit)
+        ask_apart("check", path, limit)
         return
     _check_start(start, kind)
     _check_lines(path)
@@ -128,13 +126,23 @@ def check_content(path: Path, kind: UploadFormat, limit: int) -> None:
         _check_header(path, DELIMITERS[kind])
 
 
-def _too_much(most: int, limit: int) -> str:
+def check_expansion(expanded: int, size: int, limit: int) -> None:
+    """Check that a file of `size` bytes may expand to `expanded`.
+
+    Raises:
+        InputError: that is more than `limit` bytes, or than texts expand to.
+    """
+    most = min(limit, max(_UNSUSPICIOUS_BYTES, MAXIMUM_RATIO * size))
+    if expanded <= most:
+        return
     if most < limit:
-        return (
+        raise InputError(
             f"the file expands to more than {MAXIMUM_RATIO} times its size, which texts do not; "
             "send it decompressed if it is what you mean"
         )
-    return f"the file expands to more than {limit:,} bytes; expected at most that. Send a part"
+    raise InputError(
+        f"the file expands to more than {limit:,} bytes; expected at most that. Send a part"
+    )
 
 
 def _check_start(start: bytes, kind: UploadFormat) -> None:
@@ -223,68 +231,4 @@ def _check_header(path: Path, delimiter: str) -> None:
     if not any(name.strip() for name in header) or len(header) > MAXIMUM_COLUMNS:
         raise InputError(
             f"line 1 names {len(header):,} fields; expected between 1 and {MAXIMUM_COLUMNS:,}"
-        )
-
-
-def _check_parquet(path: Path, start: bytes, limit: int) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    _check_parquet_ends(path, start)
-    try:
-        with pq.ParquetFile(path) as table:
-            _check_declared(table.metadata, path.stat().st_size, limit)
-            texts = [field.name for field in table.schema_arrow if is_text(field.type)]
-            if not texts:
-                raise InputError("the file has no column of strings; expected one with the texts")
-            # One row shows what only reading does: columns that are encrypted or damaged.
-            if next(table.iter_batches(1, columns=texts), None) is None:
-                raise InputError("the file holds fewer rows than it declares; write it again")
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(
-            f"the file cannot be read as Parquet: {error}. Expected a whole Parquet file that is "
-            "not encrypted"
-        ) from error
-
-
-def _check_declared(metadata: Any, size: int, limit: int) -> None:
-    expanded = sum(
-        metadata.row_group(place).total_byte_size for place in range(metadata.num_row_groups)
-    )
-    most = min(limit, max(_UNSUSPICIOUS_BYTES, MAXIMUM_RATIO * size))
-    if expanded > most:
-        raise InputError(_too_much(most, limit))
-    n_rows, n_columns = metadata.num_rows, metadata.num_columns
-    # A column of one repeated value takes a few bytes however many rows it has.
-    if n_rows > max(_UNSUSPICIOUS_ROWS, size) or n_columns > MAXIMUM_COLUMNS:
-        raise InputError(
-            f"the file declares {n_rows:,} rows and {n_columns:,} columns in {size:,} bytes; "
-            f"expected a byte or more for each row, and at most {MAXIMUM_COLUMNS:,} columns"
-        )
-    if n_rows == 0:
-        raise InputError("the file has no rows; expected at least one text")
-
-
-def is_text(kind: Any) -> bool:
-    """Whether an Arrow type holds texts."""
-    from pyarrow import types
-
-    if types.is_dictionary(kind):
-        return is_text(kind.value_type)
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def _check_parquet_ends(path: Path, start: bytes) -> None:
-    size = path.stat().st_size
-    with path.open("rb") as handle:
-        handle.seek(max(0, size - 8))
-        end = handle.read()
-    if start.startswith(_ENCRYPTED_PARQUET) or end.endswith(_ENCRYPTED_PARQUET):
-        raise InputError("the Parquet file is encrypted; expected one that is not")
-    if not start.startswith(_PARQUET) or not end.endswith(_PARQUET):
-        raise InputError("the file is no whole Parquet file; write it again or send it again")
-    if int.from_bytes(end[:4], "little") > min(size, _MAXIMUM_FOOTER_BYTES):
-        raise InputError(
-            "the footer of the Parquet file is larger than "
-            f"{min(size, _MAXIMUM_FOOTER_BYTES):,} bytes; expected a whole file of fewer row groups"
         )

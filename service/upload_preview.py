@@ -10,10 +10,11 @@ from typing import Any
 
 from indexer.errors import InputError
 from indexer.records import Record
-from service.upload_checks import DELIMITERS, UploadFormat, first_lines, is_text, json_row
+from service.upload_apart import ask_apart
+from service.upload_checks import DELIMITERS, UploadFormat, first_lines, json_row
 
 MAXIMUM_ROWS = 50
-_MAXIMUM_FIELDS = 100
+MAXIMUM_FIELDS = 100
 _SHOWN_CHARACTERS = 300
 _LINES_PER_ROW = 20
 _TEXT_FIELDS = ("text", "sentence", "review", "content", "body", "comment", "message", "title")
@@ -40,11 +41,11 @@ def preview_of(path: Path, kind: UploadFormat, n_rows: int) -> UploadPreview:
     """
     wanted = max(1, min(n_rows, MAXIMUM_ROWS))
     rows = _ROWS[kind](path, wanted)
-    fields = tuple(islice(dict.fromkeys(name for row in rows for name in row), _MAXIMUM_FIELDS))
+    fields = tuple(islice(dict.fromkeys(name for row in rows for name in row), MAXIMUM_FIELDS))
     return UploadPreview(
-        fields=tuple(map(_shown, fields)),
+        fields=tuple(map(shown, fields)),
         rows=tuple(
-            {_shown(name): _shown(row[name]) for name in fields if name in row} for row in rows
+            {shown(name): shown(row[name]) for name in fields if name in row} for row in rows
         ),
         text_field=_guessed(fields, rows),
     )
@@ -59,10 +60,11 @@ def _guessed(fields: Iterable[str], rows: list[dict[str, Any]]) -> str | None:
     usual = (name for name in _TEXT_FIELDS if name in lengths)
     found = next(usual, max(lengths, key=lengths.__getitem__, default=None))
     # A name that cannot be shown whole cannot be given back as a setting either.
-    return found if found is not None and _shown(found) == found else None
+    return found if found is not None and shown(found) == found else None
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as text, shortened, which can be sent whatever it holds."""
     if value is None:
         return ""
     try:
@@ -96,29 +98,8 @@ def _table_rows(path: Path, delimiter: str, wanted: int) -> list[dict[str, Any]]
 
 
 def _parquet_rows(path: Path, wanted: int) -> list[dict[str, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as table:
-            fields = list(islice(table.schema_arrow, _MAXIMUM_FIELDS))
-            plain = [field.name for field in fields if _is_plain(field.type)]
-            batch = next(table.iter_batches(wanted, columns=plain), None)
-            rows: list[dict[str, Any]] = [] if batch is None else batch.to_pylist()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise InputError(f"the file cannot be read as Parquet: {error}") from error
-    kinds = {field.name: f"({field.type})" for field in fields}
-    return [{name: row.get(name, kind) for name, kind in kinds.items()} for row in rows]
-
-
-def _is_plain(kind: Any) -> bool:
-    """Whether every value of an Arrow type has a form in Python, which some dates have not."""
-    from pyarrow import types
-
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_dictionary(kind):
-        return _is_plain(kind.value_type)
-    is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
-    return is_text(kind) or bool(is_number or types.is_null(kind))
+    rows: list[dict[str, Any]] = ask_apart("rows", path, wanted)
+    return rows
 
 
 def _csv_rows(path: Path, wanted: int) -> list[dict[str, Any]]:

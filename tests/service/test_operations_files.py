@@ -12,9 +12,12 @@ import shlex
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatch
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -365,6 +368,76 @@ def test_the_makefile_tells_of_the_service() -> None:
     ).stdout
     assert "make serve" in shown
     assert "make audit" in shown
+
+
+@contextmanager
+def service_of_vulnerabilities(vulnerable: str) -> Iterator[str]:
+    """A server that knows one hole of one package, as osv.dev would tell it."""
+
+    class Answers(BaseHTTPRequestHandler):
+        """Its answers."""
+
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            name = asked["package"]["name"]
+            event = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "99"}]}
+            affected = {"package": {"name": name, "ecosystem": "PyPI"}, "ranges": [event]}
+            hole = {"id": "GHSA-made-up", "summary": "", "details": "", "affected": [affected]}
+            answer = json.dumps({"vulns": [hole]} if name == vulnerable else {}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        server.shutdown()
+
+
+def audited(url: str, cache: Path) -> subprocess.CompletedProcess[str]:
+    """What the audit of `make lint` says of this environment, told by the service at `url`."""
+    command = [sys.executable, str(ROOT / ".ci" / "audit.py"), sys.executable, "-m", "pip_audit"]
+    options = ["--vulnerability-service", "osv", "--osv-url", url, "--cache-dir", str(cache)]
+    return subprocess.run(
+        [*command, *options],
+        env={**os.environ, "NO_PROXY": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_known_vulnerability_fails_the_audit_and_a_missing_network_does_not(
+    tmp_path: Path,
+) -> None:
+    with service_of_vulnerabilities("jinja2") as url:
+        found = audited(url, tmp_path)
+    assert found.returncode == 1
+    assert re.search(r"^jinja2 \S+: GHSA-made-up; mended in 99$", found.stdout, re.MULTILINE)
+    with service_of_vulnerabilities("no-such-package") as url:
+        clean = audited(url, tmp_path)
+    assert clean.returncode == 0
+    assert re.search(r"\d+ packages audited", clean.stdout)
+    unreached = audited(url, tmp_path)
+    assert unreached.returncode == 0
+    assert "NOTHING WAS AUDITED" in unreached.stdout
+
+
+def test_a_fault_of_the_audit_fails_it() -> None:
+    command = [sys.executable, str(ROOT / ".ci" / "audit.py"), sys.executable, "-m", "pip_audit"]
+    done = subprocess.run([*command, "--no-such-option"], capture_output=True, check=False)
+    assert done.returncode == 1
+
+
+def test_lint_audits() -> None:
+    shown = subprocess.run(
+        ["make", "-n", "-C", str(ROOT), "lint"], capture_output=True, text=True, check=True
+    ).stdout
+    assert ".ci/audit.py" in shown
 
 
 def test_ci_is_a_script_that_parses() -> None:

@@ -54,8 +54,8 @@ def test_a_named_file_comes_instead_of_the_usual_one(
 def test_names_in_a_variable(
     monkeypatch: pytest.MonkeyPatch, written: str, names: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv("NEUROSCRIBE_ALLOWED_HOSTS", written)
-    assert ServiceSettings.told().allowed_hosts == names
+    monkeypatch.setenv("NEUROSCRIBE_HUB_CORPORA", written)
+    assert ServiceSettings.told().hub_corpora == names
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,56 @@ def test_a_secret_is_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     with pytest.raises(InputError, match="setting database_url") as caught:
         ServiceSettings.told()
     assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["database_url", "models_folder", "config"])
+def test_an_empty_variable_says_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"NEUROSCRIBE_{name.upper()}", "")
+    assert getattr(ServiceSettings.told(), name) is None
+
+
+@pytest.mark.parametrize(
+    "url", ["hidden", "postgres:hidden", "mysql://me:hidden@h/x", "postgresql+psycopg://h:hidden/x"]
+)
+def test_what_is_no_database_is_refused_unseen(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROSCRIBE_DATABASE_URL", url)
+    with pytest.raises(InputError, match=r"setting database_url .* expected .*postgresql") as told:
+        ServiceSettings.told()
+    assert "hidden" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("trusted_proxies", "caddy", "10.0.0.2"),
+        ("trusted_proxies", "*", "10.0.0.2"),
+        ("trusted_proxies", "10.0.0.2/8", "host bits"),
+        ("allowed_hosts", "https://neurons.example.org", "without https://"),
+        ("allowed_hosts", "neurons.example.org:8765", "port"),
+        ("allowed_hosts", "*", "no name of a host"),
+    ],
+)
+def test_what_could_have_no_effect_is_refused(
+    name: str, value: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"NEUROSCRIBE_{name.upper()}", value)
+    with pytest.raises(InputError, match=rf"setting {name} .*{said}"):
+        ServiceSettings.told()
+
+
+def test_addresses_and_names_are_taken() -> None:
+    proxies, names = "10.0.0.2,172.16.0.0/12,::1,fd00::/8", "localhost,a-b.example,[::1],10.0.0.1"
+    told = ServiceSettings.told(trusted_proxies=proxies, allowed_hosts=names)
+    assert len(told.trusted_proxies) == len(told.allowed_hosts) == 4
+
+
+def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NEUROSCRIBE_KEY", "another program's")
+    monkeypatch.setenv("NEUROSCRIBE_DEBUG", "1")
+    ServiceSettings.told()
+    monkeypatch.setenv("NEUROSCRIBE_AUTHENTICATON", "required")
+    with pytest.raises(InputError, match="AUTHENTICATON is no setting; is NEUROSCRIBE_AUTHENTICAT"):
+        ServiceSettings.told()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from descriptors.readers import read_rows
 from descriptors.text_lines import MAX_LINE_BYTES
 from indexer.errors import InputError
 from service.upload_checks import UploadFormat, check_content, expand, kind_of
+from service.upload_parquet import check_parquet, parquet_rows
 from service.upload_preview import preview_of
 
 LIMIT = 64 * 2**20
@@ -188,6 +189,57 @@ def test_parquet_of_one_value_repeated_is_refused(tmp_path: Path) -> None:
         check_content(path, UploadFormat.PARQUET, LIMIT)
 
 
+def varint(number: int) -> bytes:
+    """A number as footers write it."""
+    written = bytearray()
+    rest = 2 * number
+    while rest > 127:
+        written.append(rest & 127 | 128)
+        rest >>= 7
+    return bytes([*written, rest])
+
+
+def understated(path: Path) -> Path:
+    """The same file with a footer that declares a thousand bytes."""
+    group, whole = pq.ParquetFile(path).metadata.row_group(0), path.read_bytes()
+    for size in (group.total_byte_size, group.column(0).total_uncompressed_size):
+        true = varint(size)
+        low = bytearray(varint(1000).ljust(len(true), b"\0"))
+        for place in range(1, len(low)):
+            low[place - 1] |= 128
+        whole = whole.replace(true, low)
+    path.write_bytes(whole)
+    assert pq.ParquetFile(path).metadata.row_group(0).total_byte_size == 1000
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text_bytes", "said"),
+    [
+        (40_000_000, "200 times"),
+        pytest.param(600_000_000, "within 512 MiB of memory", marks=pytest.mark.slow),
+    ],
+)
+def test_a_parquet_bomb_behind_a_modest_footer_is_refused(
+    text_bytes: int, said: str, tmp_path: Path
+) -> None:
+    table = pa.table({"text": ["x" * text_bytes]})
+    options = {"compression": "zstd", "use_dictionary": False, "write_statistics": False}
+    path = understated(parquet(tmp_path / "a", table, **options))
+    assert path.stat().st_size < 50_000
+    with pytest.raises(InputError, match=said):
+        check_content(path, UploadFormat.PARQUET, 10 * LIMIT)
+
+
+def test_one_long_text_repeated_is_counted_as_often(tmp_path: Path) -> None:
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 10_000, pa.int8()), ["good " * 1000])
+    for table in (pa.table({"text": text}), pa.table({"text": text.cast(pa.string())})):
+        path = parquet(tmp_path / "a", table)
+        assert path.stat().st_size < 10_000
+        with pytest.raises(InputError, match="200 times its size"):
+            check_content(path, UploadFormat.PARQUET, 10 * LIMIT)
+
+
 def test_parquet_without_texts_is_refused(tmp_path: Path) -> None:
     for table, said in [
         (pa.table({"text": pa.array([], pa.string())}), "has no rows"),
@@ -272,12 +324,13 @@ def test_noise_in_parquet_is_refused_or_shown(tmp_path: Path) -> None:
     for content in noisy_tables():
         path.write_bytes(content)
         try:
-            check_content(path, UploadFormat.PARQUET, LIMIT)
-            preview = preview_of(path, UploadFormat.PARQUET, 3)
+            check_parquet(path, LIMIT)
+            rows = parquet_rows(path, 3)
         except InputError:
             refused += 1
             continue
-        assert json.loads(preview.model_dump_json())
+        assert rows
+        assert json.dumps(rows)
         shown += 1
     assert shown > 3
     assert refused > 50
