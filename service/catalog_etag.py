@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from descriptors.catalog import DESCRIPTORS_FILE
 from descriptors.edit_file import EDITS_FILE
 from indexer.errors import BusyError, RunError
 from indexer.storage import fingerprint
@@ -24,10 +25,10 @@ def catalog_etag(run: Path) -> str:
         RunError: what is known of it is damaged.
     """
     record = run / _STAGE_RECORD
-    if not record.is_file():
+    if not (record.is_file() and (run / DESCRIPTORS_FILE).is_file()):
         raise BusyError(
             f"{run.name} has no catalog now; ask again when the job is done that builds it, "
-            "GET /v1/jobs lists it"
+            "GET /v1/jobs lists it. If there is none, a `rebuild` or `run` job builds it"
         )
     return etag_of_built(StageRecord.read(record).outputs, run)
 

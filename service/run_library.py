@@ -8,13 +8,13 @@ import re
 import shutil
 import threading
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from uuid import uuid4
 
 from cachetools import LRUCache
 
-from indexer.errors import BusyError, NotFoundError, RunError
+from indexer.errors import BusyError, InputError, NotFoundError, RunError
 from service.folder_lock import lock_folder
 from service.jobs.records import RUN_NAME
 from service.service_settings import WORKSPACE
@@ -101,9 +101,10 @@ class RunLibrary:
             each.parent.name for each in found if re.fullmatch(RUN_NAME, each.parent.name)
         )
 
-    def cards(self) -> list[RunCard]:
-        """All runs at a glance, in the order of `names`; no run is opened for it."""
-        return [self._card(self.folder / name) for name in self.names()]
+    def cards(self, names: Sequence[str] | None = None) -> list[RunCard]:
+        """Runs at a glance, all of them if None; no run is opened for it."""
+        chosen = self.names() if names is None else names
+        return [self._card(self.folder / name) for name in chosen]
 
     def card(self, name: str) -> RunCard:
         """One run at a glance; it is not opened for it.
@@ -147,7 +148,15 @@ class RunLibrary:
             RunError: its files cannot be removed.
         """
         path = self.path(name)
-        lock = lock_folder(path, SETTINGS, frozenset())
+        try:
+            lock = lock_folder(path, SETTINGS, frozenset())
+        except BusyError as error:
+            raise BusyError(
+                f"another process is writing {name}; wait for the job that does so or cancel it, "
+                f"GET /v1/jobs?run={name} lists it"
+            ) from error
+        except InputError as error:
+            raise RunError(f"cannot delete {name}: {error}") from error
         try:
             with self._lock:
                 self._views.let_go(name)

@@ -32,6 +32,7 @@ _PARTIAL = ".partial-"
 _ABANDONED_SECONDS = 3600.0
 _RESERVE_BYTES = 256 * 2**20
 _NAME_CHARACTERS = 120
+_SEND_AGAIN = "delete it (DELETE /v1/uploads/ID) and send it again"
 
 
 class Upload(Record):
@@ -117,22 +118,26 @@ class Uploads:
 
         Raises:
             NotFoundError: there is none of this id.
+            RunError: what is known of it is damaged.
         """
-        record = self._folder / upload_id / RECORD
-        if re.fullmatch(UPLOAD_ID, upload_id) is None or not record.is_file():
-            raise NotFoundError(
-                f"there is no upload {upload_id[:40]!r}; GET /v1/uploads lists those there are"
-            )
-        return Upload.model_validate(read_json(record))
+        record = self._record(upload_id)
+        try:
+            return Upload.model_validate(read_json(record))
+        except ValueError as error:
+            raise RunError(f"{record} is damaged; {_SEND_AGAIN}") from error
 
     def path(self, upload_id: str) -> Path:
         """The file of an upload, absolute, in a form that `descriptors.readers` reads.
 
         Raises:
             NotFoundError: there is none of this id.
+            RunError: it is damaged, or its content is missing.
         """
         upload = self.get(upload_id)
-        return self._folder / upload.id / _content_name(upload.format)
+        path = self._folder / upload_id / _content_name(upload.format)
+        if not path.is_file():
+            raise RunError(f"the content of upload {upload_id} is missing; {_SEND_AGAIN}")
+        return path
 
     def preview(self, upload_id: str, n_rows: int = 5) -> UploadPreview:
         """The fields and the first rows of an upload, and which field seems to hold the texts.
@@ -149,15 +154,26 @@ class Uploads:
 
         Raises:
             NotFoundError: there is none of this id.
+            RunError: its files cannot be removed.
         """
-        upload = self.get(upload_id)
+        self._record(upload_id)
         # Renamed first: nobody may find half of it.
         removed = self._folder / f"{_PARTIAL}{secrets.token_hex(8)}"
         try:
-            (self._folder / upload.id).rename(removed)
+            (self._folder / upload_id).rename(removed)
         except FileNotFoundError as error:
             raise NotFoundError(f"upload {upload_id!r} was just deleted") from error
+        except OSError as error:
+            raise RunError(f"cannot delete upload {upload_id}: {error.strerror}") from error
         shutil.rmtree(removed, ignore_errors=True)
+
+    def _record(self, upload_id: str) -> Path:
+        record = self._folder / upload_id / RECORD
+        if re.fullmatch(UPLOAD_ID, upload_id) is None or not record.is_file():
+            raise NotFoundError(
+                f"there is no upload {upload_id[:40]!r}; GET /v1/uploads lists those there are"
+            )
+        return record
 
     def _prepare(self, partial: Path) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -166,8 +182,7 @@ class Uploads:
         long_ago = time.time() - _ABANDONED_SECONDS
         for left in self._folder.glob(f"{_PARTIAL}*"):
             # Of a process that was killed; a live upload writes all the time.
-            newest = max((each.stat().st_mtime for each in (left, *left.glob("*"))), default=0)
-            if newest < long_ago:
+            if _last_written(left) < long_ago:
                 shutil.rmtree(left, ignore_errors=True)
 
     async def _receive(self, chunks: AsyncIterator[bytes], path: Path) -> None:
@@ -208,6 +223,14 @@ class Uploads:
             os.fsync(handle.fileno())
         write_json(partial / RECORD, upload.model_dump(mode="json"))
         partial.rename(self._folder / upload.id)
+
+
+def _last_written(folder: Path) -> float:
+    """When anything in a folder was written; now, if it goes meanwhile: it is somebody's."""
+    try:
+        return max(each.stat().st_mtime for each in (folder, *folder.glob("*")))
+    except FileNotFoundError:
+        return time.time()
 
 
 def shown_name(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def _walked(content: object, settings: ServiceSettings) -> object:
 def _patterns(runs: Path, models: Path | None) -> tuple[re.Pattern[str], ...]:
     folders = {
         str(place)
-        for folder in (runs, models)
+        # Libraries tell in a job's log where they found a model that came with them.
+        for folder in (runs, models, Path(sys.prefix))
         if folder is not None
         for place in (folder.absolute(), folder.resolve())
     }

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexer.errors import NeuroscribeError
 from service.api.access import ANYONE, SAFE_METHODS, Caller, Doorkeeper, require_scope, scope_of
+from service.api.head_answers import BodyUnwantedError, asked_by_get, without_body
 from service.api.metrics import Metrics, route_of
 from service.api.origins import HostCheck, require_same_origin
 from service.api.problems import error_response, status_of
@@ -60,14 +61,15 @@ class ServiceMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send)
+        exchange = _Exchange(scope, without_body(send) if scope["method"] == "HEAD" else send)
+        asked = asked_by_get(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=exchange.request_id)
         try:
-            await self._answer(exchange, scope, receive)
+            await self._answer(exchange, asked, receive)
         finally:
             seconds = time.perf_counter() - exchange.began
-            route = route_of(scope)
+            route = route_of(asked)
             self._metrics.count(scope["method"], route, exchange.status, seconds)
             exchange.log(self._requests, route, seconds)
 
@@ -85,6 +87,8 @@ class ServiceMiddleware:
             await answer(scope, receive, exchange.send)
         except ClientDisconnect:
             exchange.status = exchange.status or _CLIENT_GONE
+        except BodyUnwantedError:
+            pass
         except Exception:
             logger.exception("a request failed by a fault of neuroscribe")
             if exchange.status:
@@ -136,7 +140,8 @@ class ServiceMiddleware:
         declared = headers.get(b"content-length")
         if scope["method"] in SAFE_METHODS and declared is None:
             return receive
-        return BodyLimit(receive, body_limit(self._settings, scope["path"]), declared)
+        limit, advice = body_limit(self._settings, scope["path"])
+        return BodyLimit(receive, limit, declared, advice)
 
 
 class _Exchange:

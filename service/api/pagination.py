@@ -16,7 +16,8 @@ from indexer.storage import fingerprint
 class Cursor(Record):
     """Where a page begins, in which state of the list, and the fingerprint of what was asked.
 
-    A list that grows at its beginning says where by what is last on the page before: `after_item`.
+    A list that others add to or take from says where by what is last on the page before:
+    `after_item`.
     """
 
     offset: int = Field(default=0, ge=0, le=2**31)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import reprlib
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ConfigDict
 from sqlalchemy import exc as database_errors
 from starlette.exceptions import HTTPException
 
@@ -22,11 +24,14 @@ from indexer.errors import (
     StaleError,
 )
 from indexer.records import Record
+from service.api.allowed_methods import allowed_methods, options_answer
 from service.api.hidden_paths import without_paths
 from service.api.state import state_of
 
 MEDIA_TYPE = "application/problem+json"
 
+_SHOWN_COMPLAINTS, _SHOWN_CHARACTERS = 10, 1000
+_KINDS = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "BodyError"}
 _NO_PAGES = ("/v1", "/static/", "/metrics", "/healthz", "/readyz", "/openapi.json")
 
 _STATUSES: tuple[tuple[type[NeuroscribeError], HTTPStatus], ...] = (
@@ -41,6 +46,20 @@ _STATUSES: tuple[tuple[type[NeuroscribeError], HTTPStatus], ...] = (
 
 class Problem(Record):
     """A problem document; `type` ends in the name of the error's class."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:neuroscribe:problem:NotFoundError",
+                    "title": "Not Found",
+                    "status": 404,
+                    "detail": "there is no run 'revews'; GET /v1/runs lists those there are",
+                    "instance": "/v1/runs/revews",
+                }
+            ]
+        }
+    )
 
     type: str
     title: str
@@ -104,7 +123,11 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     async def of_validation(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        detail = "; ".join(_complaint(each) for each in error.errors())
+        complaints = error.errors()
+        shown = [_complaint(each) for each in complaints[:_SHOWN_COMPLAINTS]]
+        if len(complaints) > len(shown):
+            shown.append(f"and {len(complaints) - len(shown):,} more")
+        detail = "; ".join(shown)
         return error_response(request, HTTPStatus.UNPROCESSABLE_ENTITY, "ValidationError", detail)
 
     async def of_database(request: Request, error: Exception) -> Response:
@@ -116,9 +139,16 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     async def of_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        status = HTTPStatus(error.status_code)
-        detail = _told(request, error) if error.detail == status.phrase else str(error.detail)
-        return error_response(request, status, "HTTPError", detail, error.headers)
+        status, headers = HTTPStatus(error.status_code), error.headers
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            if request.method == "OPTIONS":
+                return options_answer(request)
+            # The route that refused knows its own methods only; others may be at the same path.
+            headers = {**(headers or {}), "Allow": ", ".join(allowed_methods(request))}
+        told = error.detail == status.phrase
+        detail = _told(request, status, headers) if told else str(error.detail)
+        kind = _KINDS.get(status, "HTTPError")
+        return error_response(request, status, kind, detail, headers)
 
     app.add_exception_handler(NeuroscribeError, of_ours)
     app.add_exception_handler(RequestValidationError, of_validation)
@@ -131,19 +161,28 @@ def add_problem_handlers(app: FastAPI) -> None:
         app.add_exception_handler(lost, of_database)
 
 
-def _told(request: Request, error: HTTPException) -> str:
+def _told(request: Request, status: HTTPStatus, headers: Mapping[str, str] | None) -> str:
     """What an error without words of its own says."""
     method, path = request.scope["method"], request.scope["path"]
-    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        return f"{path} does not take {method}; it takes {(error.headers or {}).get('Allow')}"
-    if error.status_code == HTTPStatus.NOT_FOUND:
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        return f"{path} does not take {method}; it takes {(headers or {}).get('Allow')}"
+    if status is HTTPStatus.NOT_FOUND:
         return f"there is nothing at {path}; GET /openapi.json tells what there is"
-    return str(error.detail)
+    return status.phrase
 
 
 def _complaint(error: Any) -> str:
     """What is wrong with a part of a request, with the beginning of what was found there."""
-    place = ".".join(str(part) for part in error["loc"])
-    message = error["msg"].removeprefix("Value error, ")
+    place = _shortened(".".join(str(part) for part in error["loc"]))
+    # Some messages repeat what was found, which may be most of a megabyte.
+    message = _shortened(error["msg"].removeprefix("Value error, "))
     found = reprlib.repr(error.get("input"))
     return f"{place}: found {found}; {message}"
+
+
+def _shortened(text: str) -> str:
+    """A text of which no more than some lines are shown, its beginning and its end."""
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    half = _SHOWN_CHARACTERS // 2
+    return f"{text[:half]} … {text[-half:]}"

@@ -27,13 +27,17 @@ class BodyLimit:
         receive: the rest of the request.
         limit: in bytes.
         declared: its `Content-Length`.
+        advice: what the sender of a larger one may do.
 
     Raises:
         RefusalError: the declared length is no number, or over the limit.
     """
 
-    def __init__(self, receive: Receive, limit: int, declared: bytes | None) -> None:
+    def __init__(
+        self, receive: Receive, limit: int, declared: bytes | None, advice: str = ""
+    ) -> None:
         self._receive = receive
+        self._advice = f". {advice}" if advice else ""
         self._limit = limit
         self._read = 0
         if declared is not None:
@@ -45,7 +49,7 @@ class BodyLimit:
                 raise RefusalError(
                     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                     "BodyError",
-                    self._detail(f"{int(declared)} bytes"),
+                    self._detail(f"{int(declared):,} bytes"),
                     _CLOSE,
                 )
 
@@ -61,20 +65,24 @@ class BodyLimit:
             if self._read > self._limit:
                 # Not a RefusalError: FastAPI lets only this one through while it reads a body.
                 raise HTTPException(
-                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, self._detail("more"), _CLOSE
+                    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                    self._detail(f"more than {self._limit:,} bytes"),
+                    _CLOSE,
                 )
         return message
 
     def _detail(self, found: str) -> str:
-        return f"found a body of {found}; expected at most {self._limit} bytes"
+        return f"found a body of {found}; expected at most {self._limit:,} bytes{self._advice}"
 
 
 _CLOSE = {"Connection": "close"}
 
 
-def body_limit(settings: ServiceSettings, path: str) -> int:
-    """The largest body of a request to `path`."""
-    return settings.upload_bytes if path.startswith(_UPLOADS) else settings.body_bytes
+def body_limit(settings: ServiceSettings, path: str) -> tuple[int, str]:
+    """The largest body of a request to `path`, and what the sender of a larger one may do."""
+    if path.startswith(_UPLOADS):
+        return settings.upload_bytes, "Send it compressed (.gz), or a part of it"
+    return settings.body_bytes, ""
 
 
 class RateLimit:

@@ -25,11 +25,13 @@ def list_runs(request: Request, limit: Limit = 50, cursor: CursorText = None) ->
     runs = state_of(request).runs
     names = runs.names()
     start = Cursor.read(cursor, etag="", question="runs")
-    chosen = names[start.offset : start.offset + limit]
+    # By name, not by number: a run that is made or deleted meanwhile moves the others.
+    following = [name for name in names if name > (start.after_item or "")]
+    chosen = following[:limit]
     return RunPage(
-        items=tuple(runs.card(name) for name in chosen),
+        items=tuple(runs.cards(chosen)),
         total=len(names),
-        next_cursor=start.after(len(chosen), len(names)),
+        next_cursor=start.behind(chosen[-1]) if len(following) > limit else None,
     )
 
 

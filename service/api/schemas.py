@@ -29,10 +29,24 @@ AddressPath = Annotated[
 ]
 DescriptorPath = Annotated[
     str,
-    Path(pattern=IDENTIFIER, description="The identifier of a descriptor."),
+    Path(
+        pattern=IDENTIFIER, description="The identifier of a descriptor.", examples=["d051365b297"]
+    ),
 ]
-JobPath = Annotated[str, Path(pattern=IDENTIFIER, description="The identifier of a job.")]
-UploadPath = Annotated[str, Path(pattern=UPLOAD_ID, description="The identifier of an upload.")]
+JobPath = Annotated[
+    str,
+    Path(
+        pattern=IDENTIFIER,
+        description="The identifier of a job.",
+        examples=["01a201b7-224d-7f94-adfc-220814f01828"],
+    ),
+]
+UploadPath = Annotated[
+    str,
+    Path(
+        pattern=UPLOAD_ID, description="The identifier of an upload.", examples=["9f2c4e8a1b3d5f70"]
+    ),
+]
 Limit = Annotated[
     int,
     Query(ge=1, le=MAXIMUM_LIMIT, description="The most items of a page."),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import Query, Request
-from fastapi.responses import JSONResponse
 
 from service.api.page_records import UploadAnswer, UploadPage
 from service.api.pagination import Cursor
-from service.api.problems import problem_response
 from service.api.schemas import CursorText, Limit, UploadPath, problems
 from service.api.state import state_of
 from service.api.strict_routes import strict_router
@@ -31,7 +30,6 @@ _BODY = {
     "",
     summary="Send a corpus",
     status_code=HTTPStatus.CREATED,
-    response_model=Upload,
     openapi_extra=_BODY,
     responses=problems(HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
 )
@@ -47,19 +45,9 @@ async def send_upload(
             examples=["reviews.csv"],
         ),
     ],
-) -> Upload | JSONResponse:
+) -> Upload:
     """Keep a corpus, checked while it arrives; nothing of it stays if it is refused."""
-    state = state_of(request)
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > state.settings.upload_bytes:
-        return problem_response(
-            request,
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "InputError",
-            f"the upload has {int(announced):,} bytes; expected at most "
-            f"{state.settings.upload_bytes:,}. Send it compressed (.gz), or a part of it",
-        )
-    return await state.uploads.save(name, request.stream())
+    return await state_of(request).uploads.save(name, request.stream())
 
 
 @router.get("", summary="All uploads")
@@ -67,12 +55,21 @@ def list_uploads(request: Request, limit: Limit = 50, cursor: CursorText = None)
     """Uploads, the newest first."""
     found = state_of(request).uploads.list()
     start = Cursor.read(cursor, etag="", question="uploads")
-    chosen = found[start.offset : start.offset + limit]
+    # By what the page before ended with: an upload that is sent or removed moves the others.
+    following = [
+        each for each in found if start.after_item is None or _place(each) < start.after_item
+    ]
+    chosen = following[:limit]
     return UploadPage(
         items=tuple(chosen),
         total=len(found),
-        next_cursor=start.after(len(chosen), len(found)),
+        next_cursor=start.behind(_place(chosen[-1])) if len(following) > limit else None,
     )
+
+
+def _place(upload: Upload) -> str:
+    """Sorts as `Uploads.list` does, backwards."""
+    return f"{upload.created_at.astimezone(UTC).isoformat(timespec='microseconds')} {upload.id}"
 
 
 @router.get("/{upload}", summary="An upload", responses=problems(HTTPStatus.NOT_FOUND))

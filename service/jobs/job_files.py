@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import BusyError
+from indexer.errors import BusyError, RunError
+from indexer.records import Record
 from indexer.storage import read_json, write_json
 from service.jobs.records import JOB_SPEC, JobProblem, JobProgress, JobSpec
 
+logger = logging.getLogger(__name__)
+
 _SPEC, _PROGRESS, _LOG, _OUTCOME = "spec.json", "progress.json", "log.jsonl", "outcome.json"
 _PRINTED, _LOCK, _DEATHS = "printed.txt", ".lock", "deaths"
+
+
+class _Outcome(Record):
+    result: dict[str, Any] | None = None
+    problem: JobProblem | None = None
 
 
 class JobFiles:
@@ -94,9 +103,16 @@ class JobFiles:
         write_json(self.folder / _PROGRESS, progress.model_dump(mode="json"))
 
     def progress(self) -> JobProgress | None:
-        """How far the job is, None before it has told."""
+        """How far the job is, None before it has told, or where that cannot be read."""
         path = self.folder / _PROGRESS
-        return JobProgress.model_validate(read_json(path)) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            return JobProgress.model_validate(read_json(path))
+        except (RunError, ValueError) as error:
+            # It is written anew with the next step; the job itself is none the worse.
+            logger.warning("the progress of job %s cannot be read: %s", self.folder.name, error)
+            return None
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Keep what came of the job; its presence says that it is done."""
@@ -107,12 +123,14 @@ class JobFiles:
         write_json(self.folder / _OUTCOME, {"problem": problem.model_dump(mode="json")})
 
     def outcome(self) -> dict[str, Any] | JobProblem | None:
-        """The result or the problem, None while there is neither."""
+        """The result or the problem, None while there is neither, or it is damaged."""
         path = self.folder / _OUTCOME
         if not path.is_file():
             return None
-        content = read_json(path)
-        if "problem" in content:
-            return JobProblem.model_validate(content["problem"])
-        result: dict[str, Any] = content["result"]
-        return result
+        try:
+            outcome = _Outcome.model_validate(read_json(path))
+        except (RunError, ValueError) as error:
+            # Done again, which takes but a moment: the stages are kept in the run.
+            logger.warning("the outcome of job %s cannot be read: %s", self.folder.name, error)
+            return None
+        return outcome.result if outcome.problem is None else outcome.problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from indexer.errors import RunError
 from indexer.records import Record
 
 
@@ -21,6 +22,7 @@ def read_log(path: Path, offset: int, limit: int) -> LogPart:
     A line longer than `limit` is given whole.
 
     Raises:
+        RunError: the log cannot be read.
         ValueError: `offset` is below 0 or `limit` below 1.
     """
     if offset < 0 or limit < 1:
@@ -37,6 +39,8 @@ def read_log(path: Path, offset: int, limit: int) -> LogPart:
             end = handle.tell()
     except FileNotFoundError:
         return LogPart(lines=(), next_offset=offset, is_all=True)
+    except OSError as error:
+        raise RunError(f"cannot read {path}: {error.strerror}") from error
     place = offset + len(whole)
     lines = tuple(whole.decode("utf-8", "replace").split("\n")[:-1])
     return LogPart(lines=lines, next_offset=place, is_all=place >= end)

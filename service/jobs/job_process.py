@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from indexer.errors import BusyError, NeuroscribeError
+from indexer.errors import BusyError, InputError, NeuroscribeError
 from service.jobs.job_files import JobFiles
 from service.jobs.own_processes import until_input_ends
 from service.jobs.records import (
@@ -27,6 +27,7 @@ from service.jobs.records import (
     RebuildJob,
     RunJob,
 )
+from service.public_names import UPLOAD_PREFIX, public_reference
 
 RUN_IS_BUSY = 75
 """The code with which a process says that it should be tried again later."""
@@ -48,6 +49,8 @@ def do_job(spec: JobSpec, runs: Path) -> dict[str, Any]:
     from service.pipeline import run_pipeline
 
     out = runs / spec.run
+    if isinstance(spec, RunJob | CatalogJob):
+        _check_upload_is_there(spec.settings.corpus)
     match spec:
         case RunJob():
             done = run_pipeline(spec.settings, out, update=spec.update, progress=True)
@@ -56,7 +59,9 @@ def do_job(spec: JobSpec, runs: Path) -> dict[str, Any]:
                 spec.settings, out, update=spec.update, until="catalog", progress=True
             )
         case ExplainJob():
-            done = run_pipeline(settings_of(out), out, progress=True)
+            settings = settings_of(out)
+            _check_upload_is_there(settings.corpus)
+            done = run_pipeline(settings, out, progress=True)
         case RebuildJob():
             return rebuild_catalog(out, progress=True).model_dump(
                 mode="json", include={"reused", "recomputed", "catalog", "matched"}
@@ -66,6 +71,20 @@ def do_job(spec: JobSpec, runs: Path) -> dict[str, Any]:
             figures = evaluate_run(out, protocols=told, again=spec.again, progress=True)
             return {"figures": len(figures)}
     return done.model_dump(mode="json", include={"complete", "reused", "recomputed", "results"})
+
+
+def _check_upload_is_there(corpus: str) -> None:
+    """Say what has become of an upload that was deleted while its job waited.
+
+    Raises:
+        InputError: it is gone.
+    """
+    reference = public_reference(corpus)
+    if reference != corpus and reference.startswith(UPLOAD_PREFIX) and not Path(corpus).exists():
+        raise InputError(
+            f"{reference}, which the job was to read, has been deleted; send the corpus again and "
+            "start a job that names the new upload"
+        )
 
 
 def main(folder: Path) -> int:

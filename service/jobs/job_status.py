@@ -41,7 +41,7 @@ def job_of(status: WorkflowStatus, files: JobFiles) -> Job:
     Raises:
         BackendError: the row is none of this service.
     """
-    state = _STATES[status.status]
+    state = _state(status)
     if state is JobState.CANCELLED and files.is_held:
         state = JobState.RUNNING
     spec = _spec(status)
@@ -59,6 +59,16 @@ def job_of(status: WorkflowStatus, files: JobFiles) -> Job:
         result=status.output if state is JobState.DONE else None,
         problem=_problem(status) if state is JobState.FAILED else None,
     )
+
+
+def _state(status: WorkflowStatus) -> JobState:
+    try:
+        return _STATES[status.status]
+    except KeyError as error:
+        raise BackendError(
+            f"the database says that job {status.workflow_id} is {status.status!r}; expected "
+            f"{', '.join(_STATES)}. The row was not written by this version of the service"
+        ) from error
 
 
 def _spec(status: WorkflowStatus) -> JobSpec:

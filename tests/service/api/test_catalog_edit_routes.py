@@ -94,20 +94,25 @@ def test_an_edit_of_what_has_changed_is_refused(editor: TestClient) -> None:
 def test_of_edits_at_once_one_is_kept(editor: TestClient, own_runs: Path) -> None:
     """Each round: several threads with one ETag, and one edit more."""
     for place in range(5):
-        etag, statuses = etag_of(editor), []
+        etag = etag_of(editor)
+        statuses: list[tuple[int, str]] = []
         start = threading.Barrier(4)
 
         def ask(number: int, place: int = place, etag: str = etag) -> None:
             start.wait()  # noqa: B023 - the thread ends within the round
             wish = {"kind": "seed", "text": f"phrase {'abcde'[place]} {'wxyz'[number]}"}
-            statuses.append(edit(editor, wish, etag).status_code)  # noqa: B023 - likewise
+            answer = edit(editor, wish, etag)
+            told = answer.headers.get("etag", "")
+            statuses.append((answer.status_code, told))  # noqa: B023 - likewise
 
         threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sorted(statuses) == [200, 409, 409, 409]
+        # Those that came too late are told the new state, and not that a file was locked.
+        now = f'"{etag_of(editor)}"'
+        assert sorted(statuses) == [(200, ""), (409, now), (409, now), (409, now)]
         assert len(read_edits(own_runs / "reviews")) == place + 1
 
 
@@ -120,6 +125,8 @@ def test_while_a_job_writes_the_run_nothing_is_edited(editor: TestClient, own_ru
         directory.close()
     assert answer.status_code == 409
     assert answer.json()["type"] == "urn:neuroscribe:problem:BusyError"
+    assert "GET /v1/jobs?run=reviews" in answer.json()["detail"]
+    assert "--out" not in answer.json()["detail"]
     assert edit(editor, {"kind": "seed", "text": "battery life"}, etag).status_code == 200
 
 
@@ -160,3 +167,14 @@ def test_a_catalog_without_the_rest_of_a_run_can_be_edited(
         edit(editor, {"kind": "seed", "text": "battery life"}, etag_of(editor)).status_code == 200
     )
     assert [each.kind for each in read_edits(path)] == ["seed"]
+
+
+def test_a_run_whose_catalog_is_gone_is_no_mistake_of_the_client(
+    editor: TestClient, own_runs: Path
+) -> None:
+    etag = etag_of(editor)
+    (own_runs / "reviews" / "descriptors.parquet").unlink()
+    wish = {"kind": "seed", "text": "battery life"}
+    for answer in (editor.get(f"{RUN}/edits"), edit(editor, wish, etag)):
+        assert answer.status_code == 409
+        assert "--" not in answer.json()["detail"]

@@ -1,6 +1,7 @@
 """Jobs and uploads over HTTP, as far as they go without a worker."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -132,5 +133,75 @@ def test_uploads_are_checked(
 
 def test_an_upload_without_a_length_is_limited_too(client: TestClient) -> None:
     answer = client.post("/v1/uploads?name=a.txt", content=iter([b"x" * 600, b"x" * 600]))
-    assert answer.status_code in {413, 422}
+    assert answer.status_code == 413
+    problem = answer.json()
+    assert problem["type"] == "urn:neuroscribe:problem:BodyError"
+    assert "more than 1,000 bytes" in problem["detail"]
+    assert "compressed" in problem["detail"]
     assert client.get("/v1/uploads").json()["items"] == []
+
+
+def test_pages_of_uploads_hold_while_others_come_and_go(client: TestClient) -> None:
+    sent = [
+        client.post(f"/v1/uploads?name={n}.txt", content=b"one\n").json()["id"] for n in range(5)
+    ]
+    first = client.get("/v1/uploads", params={"limit": 2}).json()
+    client.post("/v1/uploads?name=new.txt", content=b"one\n")
+    client.delete(f"/v1/uploads/{first['items'][0]['id']}")
+    second = client.get("/v1/uploads", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    third = client.get("/v1/uploads", params={"limit": 2, "cursor": second["next_cursor"]}).json()
+    found = [each["id"] for page in (first, second, third) for each in page["items"]]
+    assert found == sent[::-1]
+    assert third["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("upload.json", b"null"), ("upload.json", b'{"a": 1}'), ("upload.json", b"\xff")],
+    ids=str,
+)
+def test_a_damaged_upload_can_only_be_deleted(
+    client: TestClient, own_runs: Path, name: str, content: bytes
+) -> None:
+    upload = client.post("/v1/uploads?name=a.txt", content=b"one\n").json()["id"]
+    (own_runs / ".neuroscribe" / "uploads" / upload / name).write_bytes(content)
+    spec = {"kind": "run", "run": "new", "settings": {"corpus": f"upload:{upload}"}}
+    for answer in (client.get(f"/v1/uploads/{upload}"), client.post("/v1/jobs", json=spec)):
+        assert answer.status_code == 409, answer.text
+        assert str(own_runs) not in answer.text
+    assert client.get("/v1/uploads").json()["items"] == []
+    assert client.delete(f"/v1/uploads/{upload}").status_code == 204
+    assert client.get(f"/v1/uploads/{upload}").status_code == 404
+
+
+@pytest.mark.parametrize("how", ["removed", "a folder"])
+def test_an_upload_without_its_content_is_refused(
+    client: TestClient, own_runs: Path, how: str
+) -> None:
+    upload = client.post("/v1/uploads?name=a.txt", content=b"one\n").json()["id"]
+    path = own_runs / ".neuroscribe" / "uploads" / upload / "content.txt"
+    path.unlink()
+    if how == "a folder":
+        path.mkdir()
+    spec = {"kind": "run", "run": "new", "settings": {"corpus": f"upload:{upload}"}}
+    for answer in (client.get(f"/v1/uploads/{upload}"), client.post("/v1/jobs", json=spec)):
+        assert answer.status_code == 409, answer.text
+        assert "send it again" in answer.json()["detail"]
+    assert client.delete(f"/v1/uploads/{upload}").status_code == 204
+
+
+def test_a_log_that_cannot_be_read_is_a_problem(client: TestClient, own_runs: Path) -> None:
+    job = submitted(client, REBUILD)["id"]
+    (own_runs / ".neuroscribe" / "jobs" / job / "log.jsonl").mkdir(parents=True)
+    answer = client.get(f"/v1/jobs/{job}/log")
+    assert answer.status_code == 409
+    assert str(own_runs) not in answer.text
+
+
+def test_a_log_does_not_tell_where_python_is_installed(client: TestClient, own_runs: Path) -> None:
+    job = submitted(client, REBUILD)["id"]
+    log = own_runs / ".neuroscribe" / "jobs" / job / "log.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text(json.dumps({"event": f"loads {sys.prefix}/lib/model"}) + "\n")
+    (line,) = client.get(f"/v1/jobs/{job}/log").json()["lines"]
+    assert json.loads(line)["event"] == "loads lib/model"

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 from httpx2 import Response
 
 from service.jobs.job_queue import JobQueue
+from service.run_directory import RunDirectory
 
 RUN = "/v1/runs/reviews"
 HOSTILE = [
@@ -288,3 +289,55 @@ def test_without_its_database_the_service_says_so_and_loses_nothing(
         app.state.service = state
         lost.close()
     assert client.get("/v1/jobs").json()["items"] == [job]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"run": "reviews", "text": "x", **{f"name {n}": n for n in range(20_000)}},
+        {"kind": "y" * 300_000, "run": "reviews"},
+    ],
+    ids=["many names", "a long word"],
+)
+def test_a_problem_is_short_however_much_is_wrong(
+    client: TestClient, api_runs: Path, body: dict[str, Any]
+) -> None:
+    path = "/v1/jobs" if "kind" in body else "/v1/explain"
+    answer = client.post(path, json=body)
+    is_problem(answer, 422, api_runs)
+    assert len(answer.content) < 10_000
+    if "text" in body:
+        assert answer.json()["detail"].endswith("and 19,990 more")
+
+
+def test_pages_of_runs_hold_while_others_come_and_go(
+    served: Callable[..., TestClient], own_runs: Path
+) -> None:
+    for name in "bdfh":
+        shutil.copytree(own_runs / "reviews", own_runs / name)
+    client = served()
+    first = client.get("/v1/runs", params={"limit": 2}).json()
+    client.delete("/v1/runs/b")
+    shutil.copytree(own_runs / "reviews", own_runs / "a")
+    second = client.get("/v1/runs", params={"limit": 2, "cursor": first["next_cursor"]}).json()
+    third = client.get("/v1/runs", params={"limit": 2, "cursor": second["next_cursor"]}).json()
+    found = [each["name"] for page in (first, second, third) for each in page["items"]]
+    assert found == ["b", "d", "f", "h", "reviews"]
+    assert third["next_cursor"] is None
+
+
+def test_a_run_that_is_written_is_not_deleted(
+    served: Callable[..., TestClient], own_runs: Path
+) -> None:
+    client = served()
+    directory = RunDirectory.create(own_runs / "reviews")
+    try:
+        answer = client.delete(RUN)
+    finally:
+        directory.close()
+    is_problem(answer, 409, own_runs)
+    assert "GET /v1/jobs?run=reviews" in answer.json()["detail"]
+    assert "--out" not in answer.text
+    (own_runs / "reviews" / ".lock").unlink()
+    (own_runs / "reviews" / ".lock").mkdir()
+    is_problem(client.delete(RUN), 409, own_runs)

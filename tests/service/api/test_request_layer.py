@@ -149,7 +149,7 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read(start: Start) -> Non
     assert client.post("/v1/echo", content=b"x" * 2000).json() == 2000
     answer = client.post("/v1/echo", content=b"x" * 2001)
     assert answer.status_code == 413
-    assert answer.json()["detail"] == "found a body of 2001 bytes; expected at most 2000 bytes"
+    assert answer.json()["detail"] == "found a body of 2,001 bytes; expected at most 2,000 bytes"
 
 
 @pytest.mark.parametrize("path", ["/v1/echo", "/v1/jobs", "/login"])
@@ -166,7 +166,7 @@ def test_a_body_that_tells_no_length_is_counted(start: Start, path: str) -> None
     assert answer.status_code == 413
     assert answer.headers["content-type"] == "application/problem+json"
     # The test's client gathers a body before it sends it: only the server's end can be seen.
-    assert "expected at most 5000 bytes" in answer.json()["detail"]
+    assert "expected at most 5,000 bytes" in answer.json()["detail"]
     assert sent == 10_000
 
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
 
-from indexer.errors import BusyError, RunError
+from indexer.errors import BusyError, InputError, RunError
 from indexer.progress import Count, observed
 from indexer.progress_bar import ProgressBar, counted
 from service.jobs.job_files import JobFiles
-from service.jobs.job_process import problem_of
+from service.jobs.job_process import do_job, problem_of
 from service.jobs.job_stages import stages_of_job
 from service.jobs.progress_file import ProgressFile
 from service.jobs.records import (
@@ -20,6 +21,7 @@ from service.jobs.records import (
     ExplainJob,
     JobProblem,
     JobProgress,
+    JobSpec,
     RebuildJob,
     RunJob,
 )
@@ -40,6 +42,39 @@ def test_outcome_is_what_was_written(tmp_path: Path) -> None:
     files.write_spec(RebuildJob(run="r"))
     assert files.spec() == RebuildJob(run="r")
     assert [files.count_death() for _ in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"null", b"[1]", b"NaN", b'{"a": 1}', b"\xff\x00"], ids=str
+)
+def test_damaged_files_hide_no_job(tmp_path: Path, content: bytes) -> None:
+    """Progress is written again with the next step, an outcome by doing the job again."""
+    files = JobFiles.of(tmp_path, "a")
+    files.folder.mkdir(parents=True)
+    (files.folder / "progress.json").write_bytes(content)
+    (files.folder / "outcome.json").write_bytes(content)
+    assert files.progress() is None
+    assert files.outcome() is None
+    files.write_result({})
+    assert files.outcome() == {}
+
+
+@pytest.mark.parametrize("is_begun", [False, True], ids=["run", "explain"])
+def test_job_whose_upload_was_deleted_says_so(
+    tmp_path: Path, small_run: Path, small_settings: RunSettings, is_begun: bool
+) -> None:
+    corpus = tmp_path / ".neuroscribe" / "uploads" / "0123456789abcdef" / "content.txt"
+    settings = small_settings.model_copy(update={"corpus": str(corpus)})
+    spec: JobSpec = RunJob(run="r", settings=settings)
+    if is_begun:
+        shutil.copytree(small_run, tmp_path / "r")
+        kept = tmp_path / "r" / "settings.json"
+        kept.write_text(kept.read_text().replace('"corpus": "sample"', f'"corpus": "{corpus}"'))
+        spec = ExplainJob(run="r")
+    with pytest.raises(InputError, match="upload:0123456789abcdef") as refusal:
+        do_job(spec, tmp_path)
+    assert str(tmp_path) not in str(refusal.value)
+    assert "deleted" in str(refusal.value)
 
 
 def test_job_is_held_by_one(tmp_path: Path) -> None:
