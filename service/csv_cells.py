@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 GUARD = "'"
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# Some spreadsheets take the full-width signs of East Asian keyboards for the plain ones.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 _TAILS = ("+", "-")
 
 

@@ -48,9 +48,12 @@ def stages_of(
 
 def no_model(settings: RunSettings) -> InputError:
     """What to answer where a model is needed and there is none."""
+    from service.public_names import public_name
+
+    source = public_name(settings.model).removeprefix(PREFIX)
     return InputError(
-        f"the activations come from {settings.model.removeprefix(PREFIX)}, and there is no model "
-        "to read a text with; run with --model and the model itself to do that"
+        f"the activations come from {source}, and there is no model to read a "
+        "text with; run with --model and the model itself to do that"
     )
 
 

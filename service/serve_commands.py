@@ -90,25 +90,13 @@ def _serve_on(listener: socket.socket, settings: ServiceSettings) -> None:
     Raises:
         typer.Exit: the service could not start.
     """
-    import uvicorn
-
     from service.api.app import create_app
+    from service.api.http_server import ServiceServer
     from service.api.logs import set_up_logs
     from service.jobs.worker_processes import WorkerProcesses
 
     set_up_logs(settings)
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(settings),
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ws="none",
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=list(settings.trusted_proxies),
-            timeout_graceful_shutdown=settings.shutdown_seconds,
-        )
-    )
+    server = ServiceServer(create_app(settings), settings)
 
     def stop(*_: object) -> None:
         # Before uvicorn listens to signals, and after it has ended: it then raises the one that

@@ -32,7 +32,7 @@ async def _changes(state: ServiceState, first: Job) -> AsyncIterator[Job | JobPr
     """The job when it has changed, None now and then when it has not, a problem as the last."""
     job, spoken = first, time.monotonic()
     yield told_job(job, state.settings)
-    while not job.state.is_over:
+    while not job.state.is_over and not state.stopping.is_set():
         await asyncio.sleep(_SECONDS_BETWEEN_LOOKS)
         try:
             found = await run_in_threadpool(state.jobs.get, first.id)

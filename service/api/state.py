@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ class ServiceState:
 
     `models` is the thread in which models are loaded and texts answered. OpenMP keeps a team of
     threads for each thread that computes, and teams of more threads than cores wait for each other.
+    `stopping` is set when the service is told to end, for answers that have no end of their own.
     """
 
     settings: ServiceSettings
@@ -37,6 +39,7 @@ class ServiceState:
     sessions: SessionStore
     models: ThreadPoolExecutor
     answers: KeptAnswers = field(default_factory=KeptAnswers)
+    stopping: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> ServiceState:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -20,6 +21,8 @@ from service.jobs.records import Job, JobKind, JobSpec, JobState
 
 if TYPE_CHECKING:
     from dbos import WorkflowStatus
+
+logger = logging.getLogger(__name__)
 
 APPLICATION = "neuroscribe"
 QUEUE = "jobs"
@@ -96,6 +99,8 @@ class JobQueue:
                 f"the key {key!r} was used for another job ({job.kind.value} of {job.run}); "
                 "choose a new key for a new job"
             )
+        # With the id of the request in whose course it is said: so the two are found together.
+        logger.info("job %s accepted: %s of %s", job_id, spec.kind.value, spec.run)
         return job
 
     def get(self, job_id: str) -> Job:

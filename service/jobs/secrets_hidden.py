@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 
-_NAMES = re.compile(r"(_KEY|_TOKEN|_SECRET|_PASSWORD|DATABASE_URL)$")
+_NAMES = re.compile(r"(_KEY|_TOKEN|_SECRET|PASSWORD|DATABASE_URL)$")
 _SHORTEST = 8
 _HIDDEN = "[hidden]"
 

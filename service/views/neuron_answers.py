@@ -120,6 +120,7 @@ class NeuronAnswers:
             tails=tuple(tails),
             statistics=None if statistics is None else statistics.of(neuron),
             group=group_of(run, neuron),
+            groups_sought=not run.neuron_groups.too_few_sentences,
         )
 
     def _words(self, neuron: NeuronId) -> Mapping[Tail, tuple[TopWord, ...]]:

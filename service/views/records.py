@@ -113,7 +113,11 @@ class TailAnswer(Record):
 
 
 class NeuronAnswer(Record):
-    """What a neuron of a run responds to."""
+    """What a neuron of a run responds to.
+
+    `group` is None where no other neuron moves with it; `groups_sought` is false where the run has
+    too few sentences to tell.
+    """
 
     run: str
     neuron: str
@@ -123,6 +127,7 @@ class NeuronAnswer(Record):
     tails: tuple[TailAnswer, ...]
     statistics: NeuronStatistics | None = None
     group: ExplainedGroup | None = None
+    groups_sought: bool = True
 
 
 class NeuronOrder(StrEnum):
@@ -236,7 +241,7 @@ class SentenceList(Record):
 
 
 class DescriptorAnswer(Record):
-    """A descriptor, the tails that carry it (surest first) and the descriptors nearest to it."""
+    """A descriptor, the tails that carry it (surest first), and others on the same sentences."""
 
     run: str
     descriptor: DescriptorCard

@@ -38,7 +38,7 @@ ROWS = [
 @pytest.mark.parametrize(
     ("cell", "written"),
     [
-        *((start + "x", "'" + start + "x") for start in "=+-@\t\r'"),
+        *((start + "x", "'" + start + "x") for start in "=+-@\t\r\n'＝＋－＠"),
         *((cell, cell) for cell in ("", "x", "a=b", "+", "-", " =1")),
         ("=", "'="),
         ("--", "'--"),

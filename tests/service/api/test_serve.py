@@ -93,6 +93,50 @@ def test_a_signal_before_it_listens_stops_it_too(serve: Callable[..., Service]) 
     assert service.stop() == 0
 
 
+def _send_headers_without_end(service: Service, header: bytes) -> None:
+    address = ("127.0.0.1", httpx2.URL(service.url).port)
+    with socket.create_connection(address, SECONDS_TO_START) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ")
+        for _ in range(2_000):
+            connection.sendall(header * (100_000 // len(header)))
+
+
+def test_headers_without_end_are_not_kept(serve: Callable[..., Service]) -> None:
+    service = serve()
+    assert service.get("v1/runs", headers={"X-Long": "x" * 60_000}).status_code == 200
+    for header in ("x", "X-Long: x\r\n"):
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            _send_headers_without_end(service, header.encode())
+    # A body may be longer, also where it arrives with its headers on a connection that is kept.
+    with httpx2.Client(base_url=service.url, timeout=SECONDS_TO_START) as client:
+        for _ in range(3):
+            answer = client.post("v1/explain", json={"run": "none", "text": "x" * 400_000})
+            assert answer.status_code in (404, 413, 422)
+    assert service.stop() == 0
+
+
+@pytest.mark.slow
+def test_a_stream_ends_with_the_service(serve: Callable[..., Service]) -> None:
+    service = serve()
+    told = {"kind": "run", "run": "waits", "settings": {"corpus": "sample"}}
+    service.get("v1/runs")
+    made = httpx2.post(service.url + "v1/jobs", json=told, timeout=SECONDS_TO_START)
+    job = made.raise_for_status().json()["id"]
+    with httpx2.stream("GET", f"{service.url}v1/jobs/{job}/events", timeout=60) as events:
+        parts = events.iter_bytes()
+        next(parts)
+        began = time.monotonic()
+        service.process.send_signal(signal.SIGTERM)
+        list(parts)
+    assert service.process.wait(SECONDS_TO_START) == 0
+    # Otherwise the server would wait for as long as it is told to wait for requests.
+    assert time.monotonic() - began < 6
+    lines = service.lines()
+    assert not [line for line in lines if line["level"] == "error"]
+    accepted = [line for line in lines if f"job {job} accepted" in line["event"]]
+    assert [bool(line["request_id"]) for line in accepted] == [True]
+
+
 @pytest.mark.slow
 def test_starts_and_stops_its_workers(serve: Callable[..., Service]) -> None:
     service = serve(workers=1)
