@@ -160,7 +160,8 @@ def match_tail(
 ) -> TailMatches:
     """Choose the matches of one tail: candidates by all that is not test, told on test.
 
-    The ranks are those of the activations for either tail; areas and z are those of the tail.
+    How large an effect is, discover and validation say together, as either alone says it less
+    surely; that it is none of chance, each has to say for itself. The ranks are those of the activations for either tail; areas and z are those of the tail.
     """
     n_discover, n_validation = rarer_sizes(sets.discover), rarer_sizes(sets.validation)
     ordered = best_first(candidate_statistic(areas, sets, settings), settings.candidates)
@@ -170,11 +171,10 @@ def match_tail(
         return values[ordered, unit]
 
     beats = at_candidates(lower_bound(areas.discover, n_discover, settings)) > sets.null.discover
-    strong = beats & (at_candidates(areas.discover) >= settings.minimum_auroc)
+    pooled = at_candidates(_pooled_area(areas, n_discover, n_validation))
+    strong = beats & (pooled >= settings.minimum_auroc)
     held = at_candidates(lower_bound(areas.validation, n_validation, settings))
-    replicated = (held > sets.null.validation) & (
-        at_candidates(areas.validation) >= settings.minimum_auroc
-    )
+    replicated = held > sets.null.validation
     places, lengths = first_distinct(
         ordered,
         strong & replicated,

@@ -55,8 +55,9 @@ TAILS = (Tail.POSITIVE, Tail.NEGATIVE)
 class MatchingSettings(Record):
     """How matches are chosen; AUROC values, shares, and counts per tail of a neuron.
 
-    `minimum_discover` and `minimum_held_out` are the fewest members, and the fewest others, with
-    which a descriptor is judged in the discover split and in the other two.
+    `minimum_auroc` is asked of discover and validation together. `minimum_discover` and
+    `minimum_held_out` are the fewest members, and the fewest others, with which a descriptor is
+    judged in the discover split and in the other two.
     """
 
     matches: int = Field(default=5, ge=1)

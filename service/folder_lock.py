@@ -7,7 +7,7 @@ import os
 from collections.abc import Set
 from pathlib import Path
 
-from indexer.errors import BusyError, InputError
+from indexer.errors import BusyError, InputError, RunError
 
 _LOCK = ".lock"
 
@@ -20,12 +20,18 @@ def lock_folder(path: Path, mark: str, leftovers: Set[str]) -> int:
     Raises:
         InputError: `path` is a file, a folder that is not a run, or cannot be made.
         BusyError: another process has locked it.
+        RunError: it is a run, but cannot be locked.
     """
     try:
         _check_is_ours(path, mark, leftovers)
         path.mkdir(parents=True, exist_ok=True)
         lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
+        if (path / mark).is_file():
+            raise RunError(
+                f"cannot lock {path}: {error.strerror}. Expected a folder that may be written to, "
+                f"and {_LOCK} in it a file or nothing"
+            ) from error
         raise InputError(
             f"cannot make the run folder {path}: {error.strerror}; "
             "choose an --out that you may write to"

@@ -155,7 +155,7 @@ class RunLibrary:
                 f"another process is writing {name}; wait for the job that does so or cancel it, "
                 f"GET /v1/jobs?run={name} lists it"
             ) from error
-        except InputError as error:
+        except (InputError, RunError) as error:
             raise RunError(f"cannot delete {name}: {error}") from error
         try:
             with self._lock:

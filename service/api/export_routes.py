@@ -17,10 +17,12 @@ from service.api.state import state_of
 from service.api.strict_routes import strict_router
 from service.export import Table, export_table
 from service.finished_run import FinishedRun
+from service.stages import StageRecord, output_fingerprint
 from service.table_files import TableFormat
 
 router = strict_router("/v1/runs/{run}", "exports")
 
+REPORT = "report.html"
 MEDIA_TYPES = {
     TableFormat.CSV: "text/csv",
     TableFormat.JSONL: "application/x-ndjson",
@@ -80,9 +82,11 @@ def export_run(
 )
 def get_report(request: Request, run: RunPath) -> FileResponse:
     """The report as it was written with the run."""
-    path = state_of(request).runs.path(run) / "report.html"
+    folder = state_of(request).runs.path(run)
+    path = folder / REPORT
     if not path.is_file():
-        raise RunError(f"run {run} has no report.html yet; finish it with a job of kind explain")
+        raise RunError(f"run {run} has no {REPORT} yet; finish it with a job of kind explain")
+    _check_is_as_written(folder, run)
     return FileResponse(
         path,
         media_type="text/html",
@@ -90,3 +94,16 @@ def get_report(request: Request, run: RunPath) -> FileResponse:
         content_disposition_type="inline",
         headers={"Content-Security-Policy": _REPORT_POLICY},
     )
+
+
+def _check_is_as_written(folder: Path, run: str) -> None:
+    """Check that a report is whole: a browser would show a part of it, or nothing, in silence."""
+    record = folder / "stages" / "report.json"
+    if not record.is_file():
+        return
+    written = StageRecord.read(record).outputs.get(REPORT)
+    if written is not None and output_fingerprint(folder / REPORT) != written:
+        raise RunError(
+            f"{REPORT} of run {run} is not as it was written; start a job of kind evaluate, which "
+            "writes it anew"
+        )

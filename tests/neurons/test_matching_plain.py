@@ -86,10 +86,13 @@ class PlainMatcher:
     def candidates(self, areas: dict[int, list[float]]) -> list[int]:
         def statistic(number: int) -> float:
             first, second, _ = self.rarer[number]
-            pooled = (areas[number][0] * first + areas[number][1] * second) / (first + second)
-            return self.bound(pooled, first + second)
+            return self.bound(self.pooled(number, areas[number]), first + second)
 
         return sorted(areas, key=statistic, reverse=True)[: self.settings.candidates]
+
+    def pooled(self, number: int, area: list[float]) -> float:
+        first, second, _ = self.rarer[number]
+        return float((area[0] * first + area[1] * second) / (first + second))
 
     def qualifies(self, number: int, area: list[float], taken: list[int]) -> bool:
         members = [set(np.flatnonzero(own[self.splits[0]])) for own in self.world.sets]
@@ -97,7 +100,7 @@ class PlainMatcher:
         return (
             self.bound(area[0], self.rarer[number][0]) > self.null.discover
             and self.bound(area[1], self.rarer[number][1]) > self.null.validation
-            and min(area[:2]) >= self.settings.minimum_auroc
+            and self.pooled(number, area) >= self.settings.minimum_auroc
             and all(
                 len(mine & members[other]) / min(len(mine), len(members[other]))
                 < self.settings.maximum_overlap
