@@ -58,7 +58,9 @@ def read_descriptors(path: Path) -> list[Descriptor]:
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path).to_pylist()
+        # Opened first: a folder would be read as a table without rows.
+        with path.open("rb") as file:
+            rows = pq.read_table(file).to_pylist()
         return [Descriptor.model_validate(row) for row in rows]
     except ValidationError as error:
         raise RunError(

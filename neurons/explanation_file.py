@@ -117,7 +117,9 @@ def read_explanations(path: Path) -> list[Explanation]:
     import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path).to_pylist()
+        # Opened first: a folder would be read as a table without rows.
+        with path.open("rb") as file:
+            rows = pq.read_table(file).to_pylist()
         return [
             _explanation(neuron, tail, list(own))
             for (neuron, tail), own in groupby(rows, lambda row: (row["neuron"], row["tail"]))

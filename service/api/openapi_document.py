@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from service.api.answer_examples import add_examples
 from service.api.problems import Problem
 
 DESCRIPTION = """\
@@ -64,6 +65,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         routes=app.routes,
         tags=[{"name": name, "description": text} for name, text in TAGS.items()],
     )
+    add_examples(document)
     components = document.setdefault("components", {})
     schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     components.setdefault("schemas", {})["Problem"] = schema

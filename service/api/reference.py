@@ -27,6 +27,15 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What an operation answers with one status."""
+
+    status: str
+    meaning: str
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Operation:
     """What one method at one path does."""
 
@@ -38,7 +47,7 @@ class Operation:
     parameters: tuple[Field, ...]
     bodies: tuple[str, ...]
     examples: tuple[str, ...]
-    answers: tuple[tuple[str, str], ...]
+    answers: tuple[Answer, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +162,29 @@ def _operation(method: str, path: str, told: dict[str, Any]) -> Operation:
         bodies=tuple(
             f"{type_of(each.get('schema', {}))} as {media}" for media, each in content.items()
         ),
-        examples=tuple(json.dumps(each, indent=2, ensure_ascii=False) for each in examples),
+        examples=tuple(map(_shown, examples)),
         answers=tuple(
-            (status, _answer(each)) for status, each in sorted(told.get("responses", {}).items())
+            _answer(status, each) for status, each in sorted(told.get("responses", {}).items())
         ),
     )
 
 
-def _answer(told: dict[str, Any]) -> str:
-    schemas = (type_of(each.get("schema", {})) for each in told.get("content", {}).values())
+def _answer(status: str, told: dict[str, Any]) -> Answer:
+    content: dict[str, Any] = told.get("content", {})
+    schemas = (type_of(each.get("schema", {})) for each in content.values())
     kinds = " or ".join(dict.fromkeys(each for each in schemas if each != "anything"))
     description = str(told.get("description", ""))
-    return f"{description} ({kinds})" if kinds else description
+    return Answer(
+        status=status,
+        meaning=f"{description} ({kinds})" if kinds else description,
+        examples=tuple(_shown(each["example"]) for each in content.values() if "example" in each),
+    )
+
+
+def _shown(example: Any) -> str:
+    """An example as people read it."""
+    is_text = isinstance(example, str)
+    return example if is_text else json.dumps(example, indent=2, ensure_ascii=False)
 
 
 def _schema(name: str, schema: dict[str, Any]) -> Schema:

@@ -24,13 +24,13 @@ AddressPath = Annotated[
     Path(
         pattern=r"^L[0-9]{1,4}\.(ffn|hidden)\.[0-9]{1,7}$",
         description="A neuron, as `L<layer>.<site>.<unit>`.",
-        examples=["L4.ffn.744"],
+        examples=["L2.ffn.1192"],
     ),
 ]
 DescriptorPath = Annotated[
     str,
     Path(
-        pattern=IDENTIFIER, description="The identifier of a descriptor.", examples=["d051365b297"]
+        pattern=IDENTIFIER, description="The identifier of a descriptor.", examples=["d52346cb6bb"]
     ),
 ]
 JobPath = Annotated[

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from httpx2 import Response
 
 from service.api.app import create_app
 from service.run_library import RunLibrary
@@ -22,6 +23,24 @@ def settings_over(runs: Path, **told: object) -> ServiceSettings:
     return ServiceSettings.told(
         runs=runs, job_workers=0, requests_per_minute=0, log_level="ERROR", **told
     )
+
+
+def is_problem(answer: Response, status: int, runs: Path) -> None:
+    """Check that an answer is a problem document without a path or a traceback."""
+    assert answer.status_code == status, answer.text[:500]
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert set(problem) == {"type", "title", "status", "detail", "instance"}
+    assert problem["type"].startswith("urn:neuroscribe:problem:")
+    assert problem["status"] == status
+    assert problem["detail"]
+    tells_nothing(answer.text, runs)
+
+
+def tells_nothing(text: str, runs: Path) -> None:
+    """Check that a text names no folder of the server and shows no traceback."""
+    for secret in (str(runs), str(runs.resolve()), "Traceback", "site-packages", 'File "'):
+        assert secret not in text
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,9 @@ def test_the_page_tells_every_operation_and_loads_nothing_from_elsewhere(tmp_pat
             assert f"<code>{method.upper()} {path}</code>" in page.text
     for name in document["components"]["schemas"]:
         assert f'id="schema-{name}"' in page.text
+    # Of a request, of an answer in JSON, and of one in lines.
+    for example in ("they never sent", "review0120-4", "event: job\ndata: "):
+        assert example.lower() in page.text.lower()
     assert not re.search(r"(src|href)=\"(https?:)?//", page.text)
 
 
