@@ -98,6 +98,6 @@ def read_membership(path: Path) -> csr_matrix:
         with path.open("rb") as handle:
             return csr_matrix(load_npz(handle))
     except _UNREADABLE as error:
-        raise RunError(
-            f"cannot read {path}: {error or type(error).__name__}. Re-run to rebuild the catalog."
-        ) from error
+        # Of other bytes numpy says how to load them unsafely.
+        reason = getattr(error, "strerror", None) or "it holds no sparse matrix"
+        raise RunError(f"cannot read {path}: {reason}. Re-run to rebuild the catalog.") from error

@@ -187,8 +187,10 @@ def _mapped(path: Path, n_sentences: int, units: int) -> HalfArray:
     try:
         array: HalfArray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
+        # Of other bytes numpy says how to load them unsafely.
+        reason = getattr(error, "strerror", None) or "it holds no array of numbers"
         raise RunError(
-            f"{path} is missing or damaged ({error}); remove {path.parent} and run again"
+            f"{path} is missing or damaged ({reason}); remove {path.parent} and run again"
         ) from error
     if array.shape != (n_sentences, units) or array.dtype != np.float16:
         raise RunError(
