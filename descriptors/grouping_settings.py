@@ -14,7 +14,7 @@ class GroupingSettings(Record):
     The number of clusters is the smallest whose silhouette is within `standard_errors` of the best.
     `repeats` clusterings of each space and granularity vote on which clusters are stable. Clusters
     below `minimum_stability` become groups only while less than `coverage` of the sentences is in a
-    group, and parts of groups while there are fewer than `minimum_groups`, then of large ones.
+    group, and parts of groups while there are fewer than `minimum_groups`.
     """
 
     n_components: int = Field(default=128, ge=2)

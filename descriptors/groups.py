@@ -17,13 +17,7 @@ import numpy as np
 from descriptors.granularities import Attempt, Granularity, SpaceClusterings
 from descriptors.grouping_settings import GroupingSettings
 from descriptors.records import Group
-from descriptors.stability import (
-    Candidate,
-    candidates_of,
-    parts_of,
-    parts_of_large,
-    stable_choice,
-)
+from descriptors.stability import Candidate, candidates_of, parts_of, stable_choice
 from descriptors.views import Space
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import InputError
@@ -31,9 +25,6 @@ from indexer.errors import InputError
 _COARSE = (1.0, math.sqrt(2.0), 2.0)
 _FINE = (2.0, math.sqrt(8.0), 4.0)
 """Granularities as multiples of the best number of clusters: of groups, and of parts of groups."""
-
-_LARGE, _SUBSTANTIAL = 2.0, 0.5
-"""Sizes in that of the median group: of a group that may be several, of a part that is one."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +90,11 @@ def form_groups(
             f"{settings.minimum_group} sentences. A lower minimum_group (mean_group is "
             f"{settings.mean_group}) or more text works."
         )
-    few = len(found) < settings.minimum_groups
-    multiples = _FINE if few else _COARSE[-1:]
-    fine = [[a for each in clusterings for a in each.at(multiple)] for multiple in multiples]
-    found += _parts(fine, found, len(rows), settings)
-    voted = list(dict.fromkeys([*coarse, *(attempt for level in fine for attempt in level)]))
+    voted = list(coarse)
+    if len(found) < settings.minimum_groups:
+        fine = [[a for each in clusterings for a in each.at(multiple)] for multiple in _FINE]
+        found += _parts(fine, found, len(rows), settings)
+        voted = list(dict.fromkeys([*coarse, *(attempt for level in fine for attempt in level)]))
     return Grouping(
         groups=_groups(found, clusterings[0].vectors, rows, settings),
         tried=tuple(attempt.granularity for each in clusterings for attempt in each.tried),
@@ -157,8 +148,7 @@ def _parts(
 ) -> list[_Cluster]:
     """Finer clusters to add to what is found, the most stable first.
 
-    All of them where there are fewer than `minimum_groups`, else those of large groups. Coarser
-    clusterings cannot find a part again, so each granularity votes alone.
+    Coarser clusterings cannot find a part again, so each granularity votes alone.
     """
     attempts = [attempt for level in levels for attempt in level]
     first = np.cumsum([0, *(len(level) for level in levels)]).tolist()
@@ -167,19 +157,12 @@ def _parts(
         for start, level in zip(first, levels, strict=False)
         for each in candidates_of([a.clustering.assignment for a in level], settings.minimum_group)
     ]
-    taken = [cluster.members for cluster in found]
-    limit = settings.minimum_groups - len(found)
-    if limit <= 0:
-        candidates = parts_of_large(
-            candidates, taken, n_sentences, large=_LARGE, substantial=_SUBSTANTIAL
-        )
-        limit = settings.maximum_groups - len(found)
     added = parts_of(
         sorted(candidates, key=lambda each: -each.stability),
-        taken,
+        [cluster.members for cluster in found],
         n_sentences,
         maximum_similarity=settings.maximum_overlap,
-        limit=limit,
+        limit=settings.minimum_groups - len(found),
     )
     return [_cluster(candidate, attempts) for candidate in added]
 

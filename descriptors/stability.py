@@ -140,39 +140,6 @@ def parts_of(
     return added
 
 
-def parts_of_large(
-    candidates: Sequence[Candidate],
-    taken: Sequence[IntArray],
-    n_sentences: int,
-    *,
-    large: float,
-    substantial: float,
-) -> list[Candidate]:
-    """The candidates, in their order, that are a substantial part of a large group.
-
-    A group much larger than most is likely several that no coarse clustering told apart.
-
-    Args:
-        candidates: clusters of a finer granularity.
-        taken: members of each group that is taken, one or more.
-        n_sentences: how many sentences were clustered.
-        large: of groups, in sizes of the median group; a candidate belongs to the group with which
-            it shares most sentences.
-        substantial: of candidates, in the same sizes.
-    """
-    sizes = np.array([len(members) for members in taken])
-    usual = float(np.median(sizes))
-    held = _Held(n_sentences)
-    for members in taken:
-        held.add(members)
-    found = []
-    for candidate in candidates:
-        nearest = held.most_shared(candidate.members)
-        if nearest is not None and sizes[nearest] >= large * usual:
-            found.append(candidate)
-    return [each for each in found if len(each.members) >= substantial * usual]
-
-
 class _Held:
     """Sets of sentences, looked up by their sentences: most pairs of sets share none."""
 
@@ -197,11 +164,6 @@ class _Held:
         shared = self._shared(members)
         likeness = (shared[n] / (len(members) + self._sizes[n] - shared[n]) for n in shared)
         return max(likeness, default=0.0)
-
-    def most_shared(self, members: IntArray) -> int | None:
-        """The number of the set that has most of the members; the first of equals."""
-        shared = self._shared(members)
-        return min(shared, key=lambda number: (-shared[number], number), default=None)
 
     def _shared(self, members: IntArray) -> Counter[int]:
         """How many of the members each set has that has any."""

@@ -259,19 +259,6 @@ def test_parts_are_added_while_there_are_few_groups() -> None:
             assert len(one & other) < SETTINGS.maximum_overlap * len(one | other)
 
 
-def test_a_group_much_larger_than_most_is_told_apart_as_well() -> None:
-    random = np.random.default_rng(5)
-    # Clusters 0 to 2 are parts that lie near each other; the others lie alone.
-    labels = random.permutation(np.repeat(np.arange(20), 60))
-    centres = random.normal(size=(20, 64))
-    centres[:3] = centres[0] + 0.2 * random.normal(size=(3, 64))
-    vectors = unit(unit(centres)[labels] + 0.07 * random.normal(size=(len(labels), 64)))
-    grouping = group_all(vectors, changed(minimum_groups=2))
-    found = [frozenset(labels[list(group.rows)].tolist()) for group in grouping.groups]
-    assert {0, 1, 2} in found
-    assert [own for own in found if own < {0, 1, 2}] != []
-
-
 def test_noise_is_covered_though_nothing_in_it_is_stable() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(900, 48)))
     grouping = group_all(vectors, changed(minimum_groups=2))

@@ -11,7 +11,6 @@ from descriptors.stability import (
     candidates_of,
     jaccard_similarities,
     parts_of,
-    parts_of_large,
     stable_choice,
 )
 from indexer.arrays import IntArray
@@ -164,26 +163,6 @@ def test_parts_are_added_but_not_what_is_there_already() -> None:
     assert parts(9) == [0, 20, 30]
     assert parts(1) == [0]
     assert parts(0) == []
-
-
-def test_only_substantial_parts_of_large_groups_are_parts_of_them() -> None:
-    taken = [np.arange(40), np.arange(40, 60), np.arange(60, 80), np.arange(80, 90)]
-    candidates = [
-        candidate(range(15), 0.9),
-        candidate(range(30, 39), 0.8),  # Less than half of the usual 20.
-        candidate(range(40, 52), 0.7),  # Of a group of the usual size.
-        candidate(range(25, 45), 0.6),  # Most of it lies in the large one.
-        candidate(range(90, 100), 0.5),  # Of no group.
-    ]
-
-    def parts(large: float, substantial: float) -> list[int]:
-        found = parts_of_large(candidates, taken, 100, large=large, substantial=substantial)
-        return [int(each.members[0]) for each in found]
-
-    assert parts(2.0, 0.5) == [0, 25]
-    assert parts(2.0, 0.1) == [0, 30, 25]
-    assert parts(1.0, 0.5) == [0, 40, 25]
-    assert parts(2.1, 0.5) == []
 
 
 @given(st.integers(0, 50), st.floats(0.1, 1.0))
