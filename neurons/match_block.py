@@ -161,7 +161,8 @@ def match_tail(
     """Choose the matches of one tail: candidates by all that is not test, told on test.
 
     How large an effect is, discover and validation say together, as either alone says it less
-    surely; that it is none of chance, each has to say for itself. The ranks are those of the activations for either tail; areas and z are those of the tail.
+    surely; that it is none of chance, each has to say for itself. The ranks are those of the
+    activations for either tail; areas and z are those of the tail.
     """
     n_discover, n_validation = rarer_sizes(sets.discover), rarer_sizes(sets.validation)
     ordered = best_first(candidate_statistic(areas, sets, settings), settings.candidates)
