@@ -27,7 +27,8 @@ def lock_folder(path: Path, mark: str, leftovers: Set[str]) -> int:
         path.mkdir(parents=True, exist_ok=True)
         lock = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
-        if (path / mark).is_file():
+        # Unlike Path.is_file, this is False where the folder may not be looked into.
+        if os.path.isfile(path / mark):
             raise RunError(
                 f"cannot lock {path}: {error.strerror}. Expected a folder that may be written to, "
                 f"and {_LOCK} in it a file or nothing"
