@@ -31,6 +31,7 @@ _MEMORY_REQUESTS = 10_000
 _NEURONS = 200
 _RUN = "demo"
 _TEXT = "The battery died after two days and they refused to give me a refund."
+_ASKED = {"run": _RUN, "text": _TEXT}
 _EXPLAIN_TURNS = 12
 _CALLS = 20
 _PAUSE_SECONDS = 0.5
@@ -124,13 +125,13 @@ def _explaining(workspace: Path, runs: Path) -> list[Measurement]:
             subject.model(**subject.tokenizer(_TEXT, return_tensors="pt"))
 
     script = workspace / "explain.lua"
-    script.write_text(_POST.format(body=json.dumps({"run": _RUN, "text": _TEXT})))
+    script.write_text(_POST.format(body=json.dumps(_ASKED)))
     asked = ("-c1", f"-d{_EXPLAIN_SECONDS}s", "-s", str(script))
     with _served(runs) as service, httpx2.Client(base_url=service.url, timeout=60) as client:
         route = "/v1/explain"
 
         def explain() -> None:
-            client.post(route, json={"run": _RUN, "text": _TEXT}).raise_for_status()
+            client.post(route, json=_ASKED).raise_for_status()
 
         explain()
         turns = [

@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix, load_npz, save_npz
 
 from descriptors.records import Descriptor
 from indexer.errors import RunError
-from indexer.storage import atomic_path
+from indexer.storage import atomic_path, read_table, why_unreadable
 
 DESCRIPTORS_FILE = "descriptors.parquet"
 MEMBERSHIP_FILE = "membership.npz"
@@ -54,21 +54,13 @@ def read_descriptors(path: Path) -> list[Descriptor]:
     Raises:
         RunError: the file is missing or damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        # Opened first: a folder would be read as a table without rows.
-        with path.open("rb") as file:
-            rows = pq.read_table(file).to_pylist()
-        return [Descriptor.model_validate(row) for row in rows]
+        return [Descriptor.model_validate(row) for row in read_table(path).to_pylist()]
     except ValidationError as error:
         raise RunError(
             f"{path} is no table of descriptors: {error.error_count()} fields of a row do not fit. "
             "Re-run to rebuild the catalog."
         ) from error
-    except (OSError, pa.ArrowException) as error:
-        raise RunError(f"cannot read {path}: {error}. Re-run to rebuild the catalog.") from error
 
 
 def kept(descriptors: Sequence[Descriptor]) -> list[Descriptor]:
@@ -98,6 +90,5 @@ def read_membership(path: Path) -> csr_matrix:
         with path.open("rb") as handle:
             return csr_matrix(load_npz(handle))
     except _UNREADABLE as error:
-        # Of other bytes numpy says how to load them unsafely.
-        reason = getattr(error, "strerror", None) or "it holds no sparse matrix"
+        reason = why_unreadable(error, "sparse matrix")
         raise RunError(f"cannot read {path}: {reason}. Re-run to rebuild the catalog.") from error

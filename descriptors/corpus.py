@@ -21,6 +21,7 @@ from descriptors.splits import SPLIT_ORDER, SplitFractions
 from indexer.arrays import IntArray
 from indexer.errors import InputError, RunError
 from indexer.records import Record
+from indexer.storage import read_table
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -247,15 +248,7 @@ def read_labels(path: Path) -> Labels:
 
 
 def _read_columns(path: Path, columns: list[str]) -> pa.Table:
-    import pyarrow.parquet as pq
-
-    try:
-        table = pq.read_table(path, columns=columns, partitioning=None)
-    except (pa.ArrowException, OSError) as error:
-        raise RunError(
-            f"cannot read {path}: {error}. Expected a corpus written by neuroscribe; "
-            "remove the file and run again, or give another --out"
-        ) from error
+    table = read_table(path, columns)
     missing = [name for name in columns if name not in table.column_names]
     if missing or any(table[name].null_count for name in columns):
         raise RunError(

@@ -13,7 +13,7 @@ import numpy as np
 
 from indexer.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from neurons.auroc import auroc
-from neurons.match_block import JudgeableSets, SplitAreas, candidate_statistic
+from neurons.match_block import JudgeableSets, SplitAreas, candidate_statistic, pooled_area
 from neurons.matching import MatchingSettings
 from neurons.split_rows import Activations, SplitRows, wanted_columns
 
@@ -107,8 +107,8 @@ def statistic_of_tails(
 ) -> tuple[DoubleArray, DoubleArray]:
     """The matcher's own statistic of both tails, positive first (`n_sets, n_units` each)."""
     return (
-        candidate_statistic(areas, sets, settings),
-        candidate_statistic(areas.mirrored(), sets, settings),
+        candidate_statistic(pooled_area(areas, sets), sets, settings),
+        candidate_statistic(pooled_area(areas.mirrored(), sets), sets, settings),
     )
 
 

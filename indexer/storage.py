@@ -8,9 +8,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from indexer.errors import RunError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 PARTIAL_SUFFIX = ".partial"
 
@@ -56,6 +59,35 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"cannot read {path}: {error}") from error
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Read a Parquet file, or those of `columns` that it has.
+
+    Raises:
+        RunError: the file is missing or is not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # `pq.read_table` would read a folder as no rows, and a folder `a=b` on the way as a column.
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=columns)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise RunError(
+            f"cannot read {path}: {error}; expected a Parquet file. Re-run to rebuild it."
+        ) from error
+
+
+def why_unreadable(error: Exception, content: str) -> str:
+    """Why an array could not be read: what the system says, or else that the file holds none.
+
+    Args:
+        error: what was raised. numpy's own words tell how to load other bytes unsafely.
+        content: what was expected.
+    """
+    return getattr(error, "strerror", None) or f"it holds no {content}"
 
 
 def fingerprint(content: Any) -> str:

@@ -22,6 +22,7 @@ from neurons.match_block import (
     SplitAreas,
     candidate_statistic,
     match_block,
+    pooled_area,
     split_areas,
 )
 from neurons.matching import BlockTask, Matcher, Matches, MatchingSettings
@@ -84,7 +85,7 @@ def best_candidates(
 def _of_tail(
     areas: SplitAreas, sets: JudgeableSets, settings: MatchingSettings
 ) -> tuple[IntArray, DoubleArray, DoubleArray]:
-    statistic = candidate_statistic(areas, sets, settings)
+    statistic = candidate_statistic(pooled_area(areas, sets), sets, settings)
     # Of equals the first, as in `best_first`.
     first, unit = statistic.argmax(axis=0), np.arange(statistic.shape[1])
     return sets.rows[first], statistic[first, unit], areas.test[first, unit]

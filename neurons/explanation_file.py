@@ -11,7 +11,7 @@ import numpy as np
 
 from indexer.arrays import BoolArray
 from indexer.errors import RunError
-from indexer.storage import atomic_path
+from indexer.storage import atomic_path, read_table
 from neurons.matching import TAILS, Matches
 from neurons.records import AbstentionReason, Explanation, Match, NeuronId, Tail
 
@@ -113,18 +113,13 @@ def read_explanations(path: Path) -> list[Explanation]:
     Raises:
         RunError: the file is missing or damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        # Opened first: a folder would be read as a table without rows.
-        with path.open("rb") as file:
-            rows = pq.read_table(file).to_pylist()
+        rows = read_table(path).to_pylist()
         return [
             _explanation(neuron, tail, list(own))
             for (neuron, tail), own in groupby(rows, lambda row: (row["neuron"], row["tail"]))
         ]
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise RunError(f"cannot read {path}: {error}. Re-run to rebuild it.") from error
 
 

@@ -141,13 +141,19 @@ def lower_bound(area: DoubleArray, n_rarer: IntArray, settings: MatchingSettings
     return area - settings.standard_errors * conservative_standard_error(area, n_rarer)
 
 
-def candidate_statistic(
-    areas: SplitAreas, sets: JudgeableSets, settings: MatchingSettings
-) -> DoubleArray:
-    """What the candidates of a tail are ordered by, of all that is not test (`n_sets, n_units`)."""
+def pooled_area(areas: SplitAreas, sets: JudgeableSets) -> DoubleArray:
+    """AUROC over discover and validation together, weighted by the rarer class."""
     n_discover, n_validation = rarer_sizes(sets.discover), rarer_sizes(sets.validation)
-    pooled = _pooled_area(areas, n_discover, n_validation)
-    return lower_bound(pooled, n_discover + n_validation, settings)
+    share = (n_discover / (n_discover + n_validation)).reshape(-1, 1)
+    return np.asarray(areas.discover * share + areas.validation * (1.0 - share))
+
+
+def candidate_statistic(
+    pooled: DoubleArray, sets: JudgeableSets, settings: MatchingSettings
+) -> DoubleArray:
+    """What the candidates of a tail are ordered by, from its `pooled_area` (`n_sets, n_units`)."""
+    n_rarer = rarer_sizes(sets.discover) + rarer_sizes(sets.validation)
+    return lower_bound(pooled, n_rarer, settings)
 
 
 def match_tail(
@@ -165,15 +171,15 @@ def match_tail(
     activations for either tail; areas and z are those of the tail.
     """
     n_discover, n_validation = rarer_sizes(sets.discover), rarer_sizes(sets.validation)
-    ordered = best_first(candidate_statistic(areas, sets, settings), settings.candidates)
+    pooled = pooled_area(areas, sets)
+    ordered = best_first(candidate_statistic(pooled, sets, settings), settings.candidates)
     unit = np.arange(len(ordered))[:, np.newaxis]
 
     def at_candidates(values: DoubleArray) -> DoubleArray:
         return values[ordered, unit]
 
     beats = at_candidates(lower_bound(areas.discover, n_discover, settings)) > sets.null.discover
-    pooled = at_candidates(_pooled_area(areas, n_discover, n_validation))
-    strong = beats & (pooled >= settings.minimum_auroc)
+    strong = beats & (at_candidates(pooled) >= settings.minimum_auroc)
     held = at_candidates(lower_bound(areas.validation, n_validation, settings))
     replicated = held > sets.null.validation
     places, lengths = first_distinct(
@@ -200,12 +206,6 @@ def match_tail(
         beats_null=np.asarray(beats.any(axis=1)),
         strong_enough=np.asarray(strong.any(axis=1)),
     )
-
-
-def _pooled_area(areas: SplitAreas, n_discover: IntArray, n_validation: IntArray) -> DoubleArray:
-    """AUROC over discover and validation together, weighted by the rarer class."""
-    share = (n_discover / (n_discover + n_validation)).reshape(-1, 1)
-    return np.asarray(areas.discover * share + areas.validation * (1.0 - share))
 
 
 def _intervals(

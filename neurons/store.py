@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import RunError
 from indexer.records import Record
-from indexer.storage import read_json
+from indexer.storage import read_json, why_unreadable
 from neurons.parity import ParityReport
 from neurons.records import LayerSite, Pooling, Site
 
@@ -187,8 +187,7 @@ def _mapped(path: Path, n_sentences: int, units: int) -> HalfArray:
     try:
         array: HalfArray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        # Of other bytes numpy says how to load them unsafely.
-        reason = getattr(error, "strerror", None) or "it holds no array of numbers"
+        reason = why_unreadable(error, "array of numbers")
         raise RunError(
             f"{path} is missing or damaged ({reason}); remove {path.parent} and run again"
         ) from error

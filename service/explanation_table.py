@@ -15,6 +15,7 @@ import numpy as np
 
 from indexer.arrays import BoolArray, DoubleArray, IntArray
 from indexer.errors import RunError
+from indexer.storage import read_table
 from neurons.matching import TAILS
 from neurons.records import AbstentionReason, Explanation, Match, NeuronId, Site, Tail
 from neurons.store import StoredSite
@@ -72,11 +73,10 @@ class ExplanationTable(Mapping[tuple[NeuronId, Tail], Explanation]):
             RunError: the file is missing or damaged.
         """
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
         try:
-            return _of_table(pq.read_table(path, partitioning=None))
-        except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+            return _of_table(read_table(path))
+        except (pa.ArrowException, KeyError, ValueError) as error:
             raise RunError(f"cannot read {path}: {error}. Re-run to rebuild it.") from error
 
     def __len__(self) -> int:

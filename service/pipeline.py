@@ -182,7 +182,7 @@ def stored_settings(run: RunDirectory) -> RunSettings:
     except ValidationError as error:
         raise RunError(
             f"{run.path} was written by another version ({error.error_count()} settings do not "
-            "fit); run again into another --out"
+            "fit); begin another run, into another --out"
         ) from error
 
 

@@ -17,12 +17,12 @@ from service.api.state import state_of
 from service.api.strict_routes import strict_router
 from service.export import Table, export_table
 from service.finished_run import FinishedRun
+from service.report_stage import REPORT
 from service.stages import StageRecord, output_fingerprint
 from service.table_files import TableFormat
 
 router = strict_router("/v1/runs/{run}", "exports")
 
-REPORT = "report.html"
 MEDIA_TYPES = {
     TableFormat.CSV: "text/csv",
     TableFormat.JSONL: "application/x-ndjson",

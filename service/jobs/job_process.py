@@ -28,6 +28,7 @@ from service.jobs.records import (
     RunJob,
 )
 from service.public_names import UPLOAD_PREFIX, public_reference
+from service.settings import RunSettings
 
 RUN_IS_BUSY = 75
 """The code with which a process says that it should be tried again later."""
@@ -46,22 +47,15 @@ def do_job(spec: JobSpec, runs: Path) -> dict[str, Any]:
     from service.catalog_rebuild import rebuild_catalog
     from service.evaluation import evaluate_run
     from service.jobs.job_stages import settings_of
-    from service.pipeline import run_pipeline
 
     out = runs / spec.run
-    if isinstance(spec, RunJob | CatalogJob):
-        _check_upload_is_there(spec.settings.corpus)
     match spec:
         case RunJob():
-            done = run_pipeline(spec.settings, out, update=spec.update, progress=True)
+            return _run(spec.settings, out, update=spec.update)
         case CatalogJob():
-            done = run_pipeline(
-                spec.settings, out, update=spec.update, until="catalog", progress=True
-            )
+            return _run(spec.settings, out, update=spec.update, until="catalog")
         case ExplainJob():
-            settings = settings_of(out)
-            _check_upload_is_there(settings.corpus)
-            done = run_pipeline(settings, out, progress=True)
+            return _run(settings_of(out), out)
         case RebuildJob():
             return rebuild_catalog(out, progress=True).model_dump(
                 mode="json", include={"reused", "recomputed", "catalog", "matched"}
@@ -70,6 +64,15 @@ def do_job(spec: JobSpec, runs: Path) -> dict[str, Any]:
             told = spec.protocols or None
             figures = evaluate_run(out, protocols=told, again=spec.again, progress=True)
             return {"figures": len(figures)}
+
+
+def _run(
+    settings: RunSettings, out: Path, *, update: bool = False, until: str | None = None
+) -> dict[str, Any]:
+    from service.pipeline import run_pipeline
+
+    _check_upload_is_there(settings.corpus)
+    done = run_pipeline(settings, out, update=update, until=until, progress=True)
     return done.model_dump(mode="json", include={"complete", "reused", "recomputed", "results"})
 
 

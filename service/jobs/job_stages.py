@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from indexer.errors import NotFoundError, RunError
+from indexer.errors import NotFoundError
 from service.evaluation_stage import stage_name
 from service.jobs.records import CatalogJob, EvaluateJob, ExplainJob, JobSpec, RebuildJob, RunJob
-from service.pipeline import STAGES
+from service.pipeline import STAGES, stored_settings
 from service.run_directory import RunDirectory
 from service.settings import RunSettings
 
@@ -50,13 +48,7 @@ def settings_of(run: Path) -> RunSettings:
     directory = RunDirectory(run, None)
     if not directory.begun:
         raise NotFoundError(f"there is no run {run.name!r}; a job of kind run begins one")
-    try:
-        return RunSettings.model_validate(directory.settings())
-    except ValidationError as error:
-        raise RunError(
-            f"run {run.name!r} was written by another version ({error.error_count()} settings do "
-            "not fit); begin another run"
-        ) from error
+    return stored_settings(directory)
 
 
 def _with_protocols(stages: tuple[str, ...], protocols: Iterable[str]) -> tuple[str, ...]:

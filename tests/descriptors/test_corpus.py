@@ -278,7 +278,7 @@ def test_damaged_corpus(tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"cannot read .*corpus\.parquet"):
             read(path)
     pq.write_table(pa.table({"id": ["a"], "text": ["b"]}), path)
-    with pytest.raises(RunError, match="cannot read"):
+    with pytest.raises(RunError, match="expected the columns id, text, document, split"):
         read_corpus(path)
     columns = {"id": ["a"], "text": ["b"], "document": ["c"], "split": ["train"]}
     pq.write_table(pa.table(columns), path)

@@ -5,12 +5,22 @@ import json
 import os
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.errors import RunError
-from indexer.storage import atomic_path, file_fingerprint, fingerprint, read_json, write_json
+from indexer.storage import (
+    atomic_path,
+    file_fingerprint,
+    fingerprint,
+    read_json,
+    read_table,
+    why_unreadable,
+    write_json,
+)
 
 needs_full_device = pytest.mark.skipif(
     not Path("/dev/full").exists(), reason="no /dev/full on this system"
@@ -120,6 +130,43 @@ def test_damaged_json_is_a_run_error_with_its_path(tmp_path: Path, content: byte
 def test_missing_json_is_a_run_error(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="No such file"):
         read_json(tmp_path / "a.json")
+
+
+def test_a_table_is_that_of_its_file_alone(tmp_path: Path) -> None:
+    path = tmp_path / "model=bundled" / "a.parquet"
+    path.parent.mkdir()
+    table = pa.table({"id": ["a", "b"], "labels": [["x"], []], "kept": [True, None]})
+    pq.write_table(table, path)
+    assert read_table(path).equals(table)
+    assert read_table(path, ["kept", "other"]).equals(table.select(["kept"]))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"PAR1", b"PAR1" * 20])
+def test_no_table_is_a_run_error_with_its_path(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "a.parquet"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(RunError, match=r"cannot read .*a\.parquet.*expected a Parquet file"):
+        read_table(path)
+
+
+def test_a_table_whose_names_are_damaged_is_a_run_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"identifier": ["a"]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"identifier", b"identif\xffer"))
+    with pytest.raises(RunError, match="cannot read"):
+        read_table(path)
+
+
+def test_a_folder_in_the_place_of_a_table_is_no_table_without_rows(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is a directory"):
+        read_table(tmp_path)
+
+
+def test_why_an_array_is_unreadable_never_says_how_to_load_it_unsafely() -> None:
+    assert why_unreadable(FileNotFoundError(2, "No such file"), "matrix") == "No such file"
+    unsafe = ValueError("This file contains pickled data. use allow_pickle=True")
+    assert why_unreadable(unsafe, "matrix") == "it holds no matrix"
 
 
 def test_file_fingerprint_is_the_sha256_of_the_bytes(tmp_path: Path) -> None:

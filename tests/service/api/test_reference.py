@@ -25,6 +25,8 @@ def test_the_page_tells_every_operation_and_loads_nothing_from_elsewhere(tmp_pat
     # Of a request, of an answer in JSON, and of one in lines.
     for example in ("they never sent", "review0120-4", "event: job\ndata: "):
         assert example.lower() in page.text.lower()
+    assert "A <em>run</em> is a folder" in page.text
+    assert "*" not in re.sub(r"<code>.*?</code>", "", page.text, flags=re.DOTALL)
     assert not re.search(r"(src|href)=\"(https?:)?//", page.text)
 
 

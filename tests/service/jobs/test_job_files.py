@@ -156,7 +156,7 @@ def test_stages_of_a_job_are_those_it_goes_through(
     }
     other = '{"format_version": 1, "settings": {"corpus": 3, "model": []}}'
     (tmp_path / "settings.json").write_text(other)
-    with pytest.raises(RunError, match="another version"):
+    with pytest.raises(RunError, match=r"another version.*begin another run"):
         stages_of_job(ExplainJob(run="a"), tmp_path)
 
 
