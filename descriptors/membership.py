@@ -2,7 +2,8 @@
 
 A descriptor is looked up by the mean of its support, or by its own words when the user seeded it.
 A sentence is a member when it is at least as near as the support itself is when each of its
-sentences is compared with the mean of the others, and nearer than chance allows (the null).
+sentences is compared with the mean of the others, and nearer than chance allows (the null). Of
+descriptors that compete for it only the nearest keeps it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from pydantic import Field
 from scipy.sparse import csr_matrix
 from scipy.special import ndtr, ndtri
 
+from descriptors.competition import competing, nearest_competitors
 from descriptors.records import Descriptor
 from indexer.arrays import DoubleArray, FloatArray, IntArray
 from indexer.index import VectorIndex
@@ -27,11 +30,13 @@ class MembershipSettings(Record):
     """How near a sentence must be to belong to a descriptor.
 
     `support_quantile` of the support's own leave-one-out similarities is the lowest similarity of
-    a member; `false_discovery_rate` bounds the members expected under the null.
+    a member; `false_discovery_rate` bounds the members expected under the null. Descriptors compete
+    for sentences if they share less than `competing_overlap` of the smaller support; at 0 none do.
     """
 
     support_quantile: float = Field(default=0.1, ge=0.0, lt=1.0)
     false_discovery_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
+    competing_overlap: float = Field(default=0.5, ge=0.0, le=1.0)
 
 
 @dataclass(frozen=True)
@@ -150,16 +155,30 @@ def build_membership(
         raise ValueError(f"{len(descriptors)} descriptors but {len(text_vectors)} text vectors")
     dimension = vectors.shape[1]
     background = unit_rows(vectors[background_rows], dimension)
-    columns: list[IntArray] = []
-    scores: list[DoubleArray] = []
+    queries = []
     for descriptor, text_vector in zip(descriptors, text_vectors, strict=True):
         support = unit_rows(vectors[list(descriptor.support)], dimension)
-        query = describe_query(support, text_vector, background, settings)
-        found = _members(query, index)
-        order = np.argsort(found.ids, kind="stable")
-        columns.append(found.ids[order])
-        scores.append(_scores(query, found.similarities[order]))
-    limits = np.cumsum([0, *(len(column) for column in columns)])
-    flat_columns = np.concatenate([np.empty(0, np.int64), *columns])
-    flat_scores = np.concatenate([np.empty(0), *scores]).astype(np.float32)
-    return csr_matrix((flat_scores, flat_columns, limits), shape=(len(descriptors), len(vectors)))
+        queries.append(describe_query(support, text_vector, background, settings))
+    similarities = _similarities([_members(query, index) for query in queries], len(vectors))
+    supports = [descriptor.support for descriptor in descriptors]
+    rivals = competing(supports, len(vectors), settings.competing_overlap)
+    return _scored(nearest_competitors(similarities, rivals), queries)
+
+
+def _similarities(found: Sequence[SimilarVectors], n_sentences: int) -> csr_matrix:
+    """Cosine of each member (`n_descriptors, n_sentences`); a cosine of 0 is stored, too."""
+    orders = [np.argsort(each.ids, kind="stable") for each in found]
+    ids = [each.ids[order] for each, order in zip(found, orders, strict=True)]
+    cosines = [each.similarities[order] for each, order in zip(found, orders, strict=True)]
+    limits = np.cumsum([0, *(len(each) for each in ids)])
+    data = np.concatenate([np.empty(0, np.float32), *cosines])
+    columns = np.concatenate([np.empty(0, np.int64), *ids])
+    return csr_matrix((data, columns, limits), shape=(len(found), n_sentences))
+
+
+def _scored(similarities: csr_matrix, queries: Sequence[DescriptorQuery]) -> csr_matrix:
+    limits = similarities.indptr.tolist()
+    rows = [similarities.data[start:end] for start, end in pairwise(limits)]
+    scores = [_scores(query, row) for query, row in zip(queries, rows, strict=True)]
+    data = np.concatenate([np.empty(0), *scores]).astype(np.float32)
+    return csr_matrix((data, similarities.indices, similarities.indptr), shape=similarities.shape)
