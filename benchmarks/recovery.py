@@ -57,8 +57,8 @@ _BASELINE_GOAL = "< 0.05"
 _TITLE = "# Label recovery\n"
 _HEAD = (
     "| tau | metric | setup | value "
-    "| 95% interval | null | baseline | upper bound | ceiling | contained "
-    "| n |\n|---|---|---|---:|---|---:|---:|---:|---:|---:|---:|"
+    "| 95% interval | null | baseline | upper bound | ceiling | contained | named "
+    "| n |\n|---|---|---|---:|---|---:|---:|---:|---:|---:|---:|---:|"
 )
 
 
@@ -185,6 +185,7 @@ def _line(table: RecoveryTable, tau: float, figure: Figure) -> str:
         _number(value(Reading.UPPER_BOUND, figure.metric)),
         _number(value(Reading.HEADLINE, "R_ceiling") if figure.metric == "R" else None),
         _number(value(Reading.CONTAINED, figure.metric)),
+        _number(value(Reading.NAMED, figure.metric)),
         f"{figure.n:,}",
     ]
     return f"| {' | '.join(cells)} |"

@@ -65,7 +65,7 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Read a Parquet file, or those of `columns` that it has.
 
     Raises:
-        RunError: the file is missing or is not Parquet.
+        RunError: the file is missing, is not Parquet, or holds a text that is not UTF-8.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -73,11 +73,14 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     try:
         # `pq.read_table` would read a folder as no rows, and a folder `a=b` on the way as a column.
         with pq.ParquetFile(path) as file:
-            return file.read(columns=columns)
+            table = file.read(columns=columns)
+        # A damaged text would be found by whoever looks at it first, far from here.
+        table.validate(full=True)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise RunError(
             f"cannot read {path}: {error}; expected a Parquet file. Re-run to rebuild it."
         ) from error
+    return table
 
 
 def why_unreadable(error: Exception, content: str) -> str:

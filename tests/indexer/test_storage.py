@@ -158,6 +158,15 @@ def test_a_table_whose_names_are_damaged_is_a_run_error(tmp_path: Path) -> None:
         read_table(path)
 
 
+def test_a_table_with_a_damaged_text_is_a_run_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": ["something long enough"]})
+    pq.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
+    path.write_bytes(path.read_bytes().replace(b"long", b"l\xffng"))
+    with pytest.raises(RunError, match=r"cannot read .*UTF-?8"):
+        read_table(path)
+
+
 def test_a_folder_in_the_place_of_a_table_is_no_table_without_rows(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="is a directory"):
         read_table(tmp_path)
