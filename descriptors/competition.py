@@ -1,9 +1,9 @@
 """Which descriptor a sentence goes to when several ask for it.
 
-Groups are formed to be distinct, but thresholds of their own let each take sentences of its
-neighbours. Descriptors whose supports have little in common compete, and a sentence that several
-would have stays with the nearest. A group and a part of it, or the same group found in two
-spaces, do not compete: they may well hold for the same sentence.
+Thresholds of their own let descriptors take sentences of their neighbours. Those that compete share
+them out: a sentence that several would have stays with the nearest. Two of which one would have
+most of what the other was proposed for do not compete: they are a group and its part, or two
+halves of what labels would call one thing, and may well hold for the same sentence.
 """
 
 from __future__ import annotations
@@ -18,26 +18,29 @@ from indexer.neighbours import SIMILARITY_TOLERANCE
 
 
 def competing(
-    supports: Sequence[Sequence[int]], n_sentences: int, maximum_overlap: float
+    supports: Sequence[Sequence[int]], members: csr_matrix, maximum_share: float
 ) -> BoolArray:
     """Which descriptors compete (`n_descriptors, n_descriptors`), symmetric.
 
-    Two do if the overlap coefficient |A and B| / min(|A|, |B|) of their supports is below
-    `maximum_overlap`. Without support, as when the user seeded it by its words, a descriptor has
-    no place among the groups and competes with none.
+    Two do if neither would have `maximum_share` of the other's support. Without support, as when
+    the user seeded it by its words, a descriptor has no place among the groups and competes with
+    none.
 
     Args:
         supports: rows of the sentences that each descriptor was proposed for.
-        n_sentences: of the corpus.
-        maximum_overlap: from which on two do not compete.
+        members: what each would have (`n_descriptors, n_sentences`), whatever is stored.
+        maximum_share: from which on two do not compete.
     """
     sizes = np.array([len(each) for each in supports], dtype=np.int64)
-    columns = np.concatenate([np.empty(0, np.int64), *(np.asarray(each) for each in supports)])
+    rows = np.concatenate([np.empty(0, np.int64), *(np.asarray(each) for each in supports)])
     limits = np.concatenate([[0], np.cumsum(sizes)])
-    held = csr_matrix((np.ones(len(columns)), columns, limits), shape=(len(supports), n_sentences))
-    common = (held @ held.T).toarray()
-    smaller = np.minimum(sizes[:, np.newaxis], sizes[np.newaxis])
-    return np.asarray((smaller > 0) & (common < maximum_overlap * smaller), dtype=np.bool_)
+    held = csr_matrix((np.ones(len(rows)), rows, limits), shape=members.shape)
+    taken = csr_matrix((np.ones(members.nnz), members.indices, members.indptr), members.shape)
+    share = (held @ taken.T).toarray() / np.maximum(sizes, 1)[:, np.newaxis]
+    grouped = sizes > 0
+    rivals: BoolArray = (np.maximum(share, share.T) < maximum_share) & np.outer(grouped, grouped)
+    np.fill_diagonal(rivals, False)
+    return rivals
 
 
 def nearest_competitors(similarities: csr_matrix, rivals: BoolArray) -> csr_matrix:

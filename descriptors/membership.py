@@ -31,12 +31,12 @@ class MembershipSettings(Record):
 
     `support_quantile` of the support's own leave-one-out similarities is the lowest similarity of
     a member; `false_discovery_rate` bounds the members expected under the null. Descriptors compete
-    for sentences if they share less than `competing_overlap` of the smaller support; at 0 none do.
+    for sentences if neither would have `competing_share` of the other's support; at 0 none do.
     """
 
     support_quantile: float = Field(default=0.1, ge=0.0, lt=1.0)
     false_discovery_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
-    competing_overlap: float = Field(default=0.5, ge=0.0, le=1.0)
+    competing_share: float = Field(default=0.65, ge=0.0, le=1.0)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ def build_membership(
         queries.append(describe_query(support, text_vector, background, settings))
     similarities = _similarities([_members(query, index) for query in queries], len(vectors))
     supports = [descriptor.support for descriptor in descriptors]
-    rivals = competing(supports, len(vectors), settings.competing_overlap)
+    rivals = competing(supports, similarities, settings.competing_share)
     return _scored(nearest_competitors(similarities, rivals), queries)
 
 

@@ -9,39 +9,65 @@ from descriptors.competition import competing, nearest_competitors
 from indexer.arrays import BoolArray, DoubleArray
 
 
-def test_supports_that_share_little_compete() -> None:
-    supports = [(0, 1, 2, 3), (3, 4, 5, 6), (0, 1), (7, 8, 9, 0)]
-    found = competing(supports, 10, 0.5)
+def test_two_compete_unless_one_would_have_most_of_the_other() -> None:
+    supports = [(0, 1, 2, 3), (4, 5, 6, 7), (0, 1), (8, 9)]
+    members = csr_matrix(
+        [
+            [1, 1, 1, 1, 1, 0, 0, 0, 0, 0],
+            [0, 0, 1, 1, 1, 1, 1, 1, 0, 0],
+            [1, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 1, 1, 1, 1, 1],
+        ]
+    )
+    # The second has half of the first's, the fourth three quarters of the second's, and the first
+    # all of the third's.
+    found = competing(supports, members, 0.65)
     expected = [
         [False, True, False, True],
-        [True, False, True, True],
-        # Half of its two sentences are in the last support, all of them in the first.
-        [False, True, False, False],
-        [True, True, False, False],
+        [True, False, True, False],
+        [False, True, False, True],
+        [True, False, True, False],
     ]
     np.testing.assert_array_equal(found, expected)
+    assert not competing(supports, members, 0.5)[0, 1]
 
 
 def test_without_support_nothing_competes() -> None:
-    assert not competing([(), (0, 1), ()], 3, 0.5).any()
-    assert competing([], 3, 0.5).shape == (0, 0)
+    assert not competing([(), (0, 1), ()], csr_matrix((3, 4)), 0.65).any()
+    assert competing([], csr_matrix((0, 4)), 0.65).shape == (0, 0)
 
 
-def test_at_no_overlap_nothing_competes() -> None:
-    assert not competing([(0, 1), (2, 3)], 4, 0.0).any()
+def test_at_no_share_nothing_competes() -> None:
+    assert not competing([(0, 1), (2, 3)], csr_matrix(np.eye(2, 4)), 0.0).any()
+
+
+def test_a_member_with_a_cosine_of_zero_counts() -> None:
+    nearly = csr_matrix((np.zeros(3), [0, 1, 2], [0, 2, 3]), shape=(2, 4))
+    assert not competing([(0, 1), (2, 1)], nearly, 0.5)[0, 1]
+    assert competing([(0, 1), (3,)], nearly, 0.5)[0, 1]
 
 
 @settings(deadline=None)
 @given(
-    st.lists(st.sets(st.integers(0, 11), max_size=8), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(st.sets(st.integers(0, 11), max_size=8), st.sets(st.integers(0, 11))),
+        min_size=1,
+        max_size=6,
+    ),
     st.sampled_from([0.0, 0.3, 0.5, 1.0]),
 )
-def test_competing_equals_sets(sets: list[set[int]], most: float) -> None:
-    found = competing([sorted(each) for each in sets], 12, most)
-    for row, one in enumerate(sets):
-        for column, other in enumerate(sets):
-            smaller = min(len(one), len(other))
-            assert found[row, column] == bool(smaller and len(one & other) / smaller < most)
+def test_competing_equals_sets(each: list[tuple[set[int], set[int]]], most: float) -> None:
+    members = np.zeros((len(each), 12))
+    for number, (_, held) in enumerate(each):
+        members[number, sorted(held)] = 1.0
+    found = competing([sorted(support) for support, _ in each], csr_matrix(members), most)
+    for row, (one, of_one) in enumerate(each):
+        for column, (other, of_other) in enumerate(each):
+            expected = bool(one and other and row != column) and (
+                len(one & of_other) / max(len(one), 1) < most
+                and len(other & of_one) / max(len(other), 1) < most
+            )
+            assert found[row, column] == expected
 
 
 def test_a_sentence_goes_to_the_nearest_by_hand() -> None:

@@ -326,14 +326,14 @@ def test_settings_move_the_threshold() -> None:
 
 
 def test_neighbours_share_out_the_sentences_between_them() -> None:
-    """Two groups a sixteenth of a turn apart: each alone would have some of the other's sentences."""
+    """Two groups a sixteenth of a turn apart, each of which would have some of the other."""
     random = np.random.default_rng(0)
     centres = np.eye(32)[:1].repeat(2, axis=0)
     centres[1, :2] = math.cos(math.pi / 8), math.sin(math.pi / 8)
     near = unit(np.repeat(centres, 60, axis=0) + 0.12 * random.normal(size=(120, 32)))
     vectors = np.vstack([near, random_units(700, 32)])
     supports = [tuple(range(30)), tuple(range(60, 90))]
-    alone = members(vectors, supports, settings=MembershipSettings(competing_overlap=0.0))
+    alone = members(vectors, supports, settings=MembershipSettings(competing_share=0.0))
     found = members(vectors, supports)
     cosines = np.stack([vectors[list(each)].mean(axis=0) for each in supports]) @ vectors.T
     cosines /= np.stack([np.linalg.norm(vectors[list(s)].mean(axis=0)) for s in supports])[:, None]
@@ -349,7 +349,7 @@ def test_neighbours_share_out_the_sentences_between_them() -> None:
 def test_a_group_and_its_part_hold_for_the_same_sentences() -> None:
     vectors = planted(700, 1, 60)
     supports = [tuple(range(40)), tuple(range(10))]
-    alone = members(vectors, supports, settings=MembershipSettings(competing_overlap=0.0))
+    alone = members(vectors, supports, settings=MembershipSettings(competing_share=0.0))
     np.testing.assert_array_equal(members(vectors, supports).toarray(), alone.toarray())
     assert (alone.getnnz(axis=0) == 2).any()
 
