@@ -36,7 +36,7 @@ class MembershipSettings(Record):
 
     support_quantile: float = Field(default=0.1, ge=0.0, lt=1.0)
     false_discovery_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
-    competing_share: float = Field(default=0.65, ge=0.0, le=1.0)
+    competing_share: float = Field(default=0.5, ge=0.0, le=1.0)
 
 
 @dataclass(frozen=True)
