@@ -326,10 +326,10 @@ def test_settings_move_the_threshold() -> None:
 
 
 def test_neighbours_share_out_the_sentences_between_them() -> None:
-    """Two groups a sixteenth of a turn apart, each of which would have some of the other."""
+    """Two groups a fourteenth of a turn apart, each of which would have some of the other."""
     random = np.random.default_rng(0)
     centres = np.eye(32)[:1].repeat(2, axis=0)
-    centres[1, :2] = math.cos(math.pi / 8), math.sin(math.pi / 8)
+    centres[1, :2] = math.cos(math.pi / 7), math.sin(math.pi / 7)
     near = unit(np.repeat(centres, 60, axis=0) + 0.12 * random.normal(size=(120, 32)))
     vectors = np.vstack([near, random_units(700, 32)])
     supports = [tuple(range(30)), tuple(range(60, 90))]
