@@ -22,8 +22,9 @@ class BenchmarkRun(Record):
     """One corpus with one model and one proposer.
 
     A run that failed has a `reason` and no numbers. `seconds` are what its stages took that were
-    not shared with another run, matchers and protocols included. `options` is what differs from
-    the defaults in how the corpus was read.
+    not shared with another run, matchers and protocols included; a run that `continued` went on
+    from stages that an earlier benchmark had done, whose time is missing there. `options` is what
+    differs from the defaults in how the corpus was read.
     """
 
     corpus: str
@@ -35,6 +36,7 @@ class BenchmarkRun(Record):
     descriptors: int | None = None
     described: float | None = None
     seconds: float | None = None
+    continued: bool = False
     reason: str = ""
 
     @property
@@ -79,6 +81,7 @@ class RecoveryRow(Record):
     recall_ceiling: float | None = None
     n: int
     seconds: float | None = None
+    continued: bool = False
     reason: str = ""
 
     @property

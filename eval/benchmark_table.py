@@ -94,11 +94,16 @@ def _circumstances(results: BenchmarkResults) -> Section:
     rows = (
         ("date", told.date),
         ("machine", f"{told.cores} cores, {told.memory_gb:.0f} GB, {told.processor}"),
-        ("time", f"{minutes:.1f} min in {len(results.runs)} runs"),
+        ("time", f"{minutes:.1f} min in {len(results.runs)} runs{_earlier(results)}"),
         ("versions", versions),
     )
     table = TextTable("", ("", ""), rows, 2)
     return Section("How it was made", command=told.command, tables=(table,))
+
+
+def _earlier(results: BenchmarkResults) -> str:
+    continued = sum(run.continued for run in results.runs)
+    return f", {continued} of which went on from stages done earlier" if continued else ""
 
 
 def _targets(targets: Sequence[TargetResult]) -> Section:

@@ -17,6 +17,8 @@ from eval.matchers import OURS
 
 PRECISION, RECALL, OF_UPPER_BOUND = 0.75, 0.50, 0.85
 LONGEST_MINUTES = 60.0
+_TIME = "time of the whole benchmark"
+_LONGEST = f"<= {LONGEST_MINUTES:g} min on two cores"
 _FREQUENCY = "frequency"
 _NO_SET = "no data set has enough qualifying neurons, or one lacks its figures"
 
@@ -143,9 +145,18 @@ def _bounds(
 def _time(results: BenchmarkResults) -> TargetResult:
     minutes = sum(run.seconds or 0.0 for run in results.runs) / 60
     over = minutes - LONGEST_MINUTES
+    continued = sum(run.continued for run in results.runs)
+    if continued and over <= 0.0:
+        return TargetResult(
+            target=_TIME,
+            wanted=_LONGEST,
+            found=f"{minutes:.1f} min on {results.circumstances.cores} cores for a part of it",
+            reached=None,
+            missed_by=f"{continued} runs went on from stages done earlier; begin in a new folder",
+        )
     return TargetResult(
-        target="time of the whole benchmark",
-        wanted=f"<= {LONGEST_MINUTES:g} min on two cores",
+        target=_TIME,
+        wanted=_LONGEST,
         found=f"{minutes:.1f} min on {results.circumstances.cores} cores",
         reached=over <= 0.0,
         missed_by="" if over <= 0.0 else f"{over:.1f} min",

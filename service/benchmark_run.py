@@ -114,6 +114,8 @@ class RunTask:
                 "descriptors": len(run.catalog),
                 "described": _described_share(run),
                 "seconds": round(time.monotonic() - began, 3),
+                # The runs of other proposers share the first one's stages.
+                "continued": bool(summary.reused) and self.proposer == self.suite.proposers[0],
             }
         )
         place = self.place

@@ -228,6 +228,14 @@ def test_time() -> None:
     assert target(quick, "time").reached is True
     slow = results([row("one")], runs=(run("one", seconds=3630.0),))
     assert target(slow, "time").missed_by == "0.5 min"
+    slow = results([row("one")], runs=(run("one", seconds=3630.0, continued=True),))
+    assert target(slow, "time").missed_by == "0.5 min"
+
+
+def test_the_time_of_a_part_is_not_that_of_the_whole() -> None:
+    part = results([row("one")], runs=(run("one", continued=True), run("two")))
+    assert target(part, "time").reached is None
+    assert "1 runs went on from stages done earlier" in target(part, "time").missed_by
 
 
 def test_targets_say_what_they_want() -> None:

@@ -155,6 +155,7 @@ def test_a_repeat_takes_over_what_is_done(
     monkeypatch.setattr(benchmark_run.RunTask, "do", refuse)
     again = run_benchmark(suite, done[1], command=COMMAND, keep=True)
     assert again.reused == 1
+    assert not again.runs[0].continued
     assert again.rows == done[0].rows
     assert again.runs == done[0].runs
 
