@@ -88,7 +88,8 @@ def _changed_at(path: Path) -> datetime:
     """When the run was finished, or last touched."""
     for each in (path / MANIFEST, path / "stages", path / SETTINGS, path):
         try:
-            return datetime.fromtimestamp(each.stat().st_mtime, UTC)
+            # As `RunView` has it: the float of the system may be a microsecond off.
+            return datetime.fromtimestamp(each.stat().st_mtime_ns / 1e9, UTC)
         except OSError:
             continue
     return datetime.fromtimestamp(0, UTC)

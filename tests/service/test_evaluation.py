@@ -101,7 +101,7 @@ def test_what_people_answered_is_kept_as_long_as_it_is_about_the_explanations(
     accuracy = [each for each in found if (each.protocol, each.metric) == ("human", "accuracy")]
     assert [each.value for each in accuracy] == [1.0, 1.0]
     assert "human" in {each.protocol for each in evaluate_run(out, protocols=["observational"])}
-    matching = small_settings.matching.model_copy(update={"matches": 2})
+    matching = small_settings.matching.model_copy(update={"matches": 1})
     run_pipeline(small_settings.model_copy(update={"matching": matching}), out, update=True)
     assert "human" not in protocols(out)
 

@@ -418,7 +418,7 @@ def test_another_matching_setting_redoes_only_what_depends_on_it(
     done: Finished, copied: Path, run_stages: tuple[str, ...]
 ) -> None:
     stricter = settings_for(
-        Path(done.settings.corpus), matching={**MATCHING, "minimum_auroc": 0.75}
+        Path(done.settings.corpus), matching={**MATCHING, "minimum_auroc": 0.85}
     )
     found = run_pipeline(stricter, copied)
     assert found.reused == STAGES[: STAGES.index("match")]
