@@ -2,8 +2,8 @@
 
 Thresholds of their own let descriptors take sentences of their neighbours. Those that compete share
 them out: a sentence that several would have stays with the nearest. Two of which one would have
-most of what the other was proposed for do not compete: they are a group and its part, or two
-halves of what labels would call one thing, and may well hold for the same sentence.
+much of what the other was proposed for do not compete: they are a group and its part, or two parts
+of what labels would call one thing, and may well hold for the same sentence.
 """
 
 from __future__ import annotations

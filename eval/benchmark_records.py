@@ -81,7 +81,6 @@ class RecoveryRow(Record):
     recall_ceiling: float | None = None
     n: int
     seconds: float | None = None
-    continued: bool = False
     reason: str = ""
 
     @property
