@@ -8,10 +8,12 @@ from pathlib import Path
 from zipfile import BadZipFile
 from zlib import error as DeflateError
 
+import numpy as np
 from pydantic import ValidationError
 from scipy.sparse import csr_matrix, load_npz, save_npz
 
 from descriptors.records import Descriptor
+from indexer.arrays import DoubleArray
 from indexer.errors import RunError
 from indexer.storage import atomic_path, read_table, why_unreadable
 
@@ -41,6 +43,7 @@ def write_descriptors(path: Path, descriptors: Sequence[Descriptor]) -> None:
             ("reason", pa.string()),
             ("locked", pa.bool_()),
             ("renamed_from", pa.string()),
+            ("handicap", pa.float64()),
         ]
     )
     table = pa.Table.from_pylist([d.model_dump() for d in descriptors], schema=schema)
@@ -66,6 +69,11 @@ def read_descriptors(path: Path) -> list[Descriptor]:
 def kept(descriptors: Sequence[Descriptor]) -> list[Descriptor]:
     """The descriptors of the catalog, in file order: the rows of the membership matrix."""
     return [descriptor for descriptor in descriptors if descriptor.kept]
+
+
+def handicaps(catalog: Sequence[Descriptor]) -> DoubleArray:
+    """AUROC by which each descriptor comes after others in matching (`n_descriptors`)."""
+    return np.asarray([descriptor.handicap for descriptor in catalog], dtype=np.float64)
 
 
 def rejections(descriptors: Sequence[Descriptor]) -> dict[str, int]:

@@ -51,7 +51,8 @@ def nearest_competitors(similarities: csr_matrix, rivals: BoolArray) -> csr_matr
 
     Args:
         similarities: cosine of each member (`n_descriptors, n_sentences`).
-        rivals: which descriptors compete (`n_descriptors, n_descriptors`).
+        rivals: whether the one of a row may take sentences from the one of a column
+            (`n_descriptors, n_descriptors`).
     """
     entries = similarities.tocoo()
     # By sentence, the nearest descriptor first: what an entry can lose to stands before it.

@@ -218,6 +218,7 @@ def _descriptor(proposal: Proposal, group: Group, reason: str, repetition: int) 
         support=group.rows if not reason else (),
         kept=not reason,
         reason=reason,
+        handicap=group.handicap if not reason else 0.0,
     )
 
 

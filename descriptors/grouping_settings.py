@@ -14,7 +14,10 @@ class GroupingSettings(Record):
     The number of clusters is the smallest whose silhouette is within `standard_errors` of the best.
     `repeats` clusterings of each space and granularity vote on which clusters are stable. Clusters
     below `minimum_stability` become groups only while less than `coverage` of the sentences is in a
-    group, and parts of groups while there are fewer than `minimum_groups`.
+    group, and parts of groups while there are fewer than `minimum_groups`. A group's handicap is
+    `instability_handicap` times what its stability lacks to 1. Up to `maximum_parts` more,
+    whose stability among clusterings as fine as they are is `minimum_stability`, have
+    `part_handicap`.
     """
 
     n_components: int = Field(default=128, ge=2)
@@ -27,6 +30,9 @@ class GroupingSettings(Record):
     repeats: int = Field(default=3, ge=2)
     restarts: int = Field(default=3, ge=1)
     minimum_stability: float = Field(default=0.5, ge=0.0, le=1.0)
+    maximum_parts: int = Field(default=256, ge=0)
+    instability_handicap: float = Field(default=0.1, ge=0.0, le=0.5)
+    part_handicap: float = Field(default=0.2, ge=0.0, le=0.5)
     coverage: float = Field(default=0.8, ge=0.0, le=1.0)
     maximum_overlap: float = Field(default=0.5, gt=0.0, le=1.0)
     maximum_sentences: int = Field(default=20_000, ge=100)

@@ -3,7 +3,9 @@
 Sentences are clustered in one or more spaces (by their embeddings; by these and what a model's
 neurons do on them), several times and at several granularities around the one that best tells
 held-out sentences apart. Groups are the clusters that the other clusterings find as well, so that
-neither the luck of a start nor the choice of a space or granularity decides.
+neither the luck of a start nor the choice of a space or granularity decides. Finer clusters, which
+are parts of these, are added for what the groups are too coarse for; a handicap in matching keeps
+them, and groups that are found again less reliably, behind the others.
 """
 
 from __future__ import annotations
@@ -17,7 +19,13 @@ import numpy as np
 from descriptors.granularities import Attempt, Granularity, SpaceClusterings
 from descriptors.grouping_settings import GroupingSettings
 from descriptors.records import Group
-from descriptors.stability import Candidate, candidates_of, parts_of, stable_choice
+from descriptors.stability import (
+    Candidate,
+    candidates_of,
+    parts_of,
+    stability_among,
+    stable_choice,
+)
 from descriptors.views import Space
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import InputError
@@ -91,9 +99,9 @@ def form_groups(
             f"{settings.mean_group}) or more text works."
         )
     voted = list(coarse)
-    if len(found) < settings.minimum_groups:
+    if settings.maximum_parts or len(found) < settings.minimum_groups:
         fine = [[a for each in clusterings for a in each.at(multiple)] for multiple in _FINE]
-        found += _parts(fine, found, len(rows), settings)
+        found += _parts(fine, coarse, found, len(rows), settings)
         voted = list(dict.fromkeys([*coarse, *(attempt for level in fine for attempt in level)]))
     return Grouping(
         groups=_groups(found, clusterings[0].vectors, rows, settings),
@@ -116,13 +124,14 @@ class _Cluster:
     number: int
     members: IntArray
     stability: float
+    handicap: float
 
 
-def _cluster(candidate: Candidate, attempts: Sequence[Attempt]) -> _Cluster:
+def _cluster(candidate: Candidate, attempts: Sequence[Attempt], handicap: float) -> _Cluster:
     attempt = attempts[candidate.clustering]
     centrality = attempt.centrality(candidate.members, candidate.cluster)
     central_first = candidate.members[np.argsort(-centrality, kind="stable")]
-    return _Cluster(attempt, candidate.cluster, central_first, candidate.stability)
+    return _Cluster(attempt, candidate.cluster, central_first, candidate.stability, handicap)
 
 
 def _stable_clusters(
@@ -137,19 +146,23 @@ def _stable_clusters(
         maximum_overlap=settings.maximum_overlap,
         limit=settings.maximum_groups,
     )
-    return [_cluster(candidate, attempts) for candidate in chosen]
+    return [_cluster(each, attempts, _handicap(each.stability, settings)) for each in chosen]
 
 
 def _parts(
     levels: Sequence[Sequence[Attempt]],
+    coarse: Sequence[Attempt],
     found: Sequence[_Cluster],
     n_sentences: int,
     settings: GroupingSettings,
 ) -> list[_Cluster]:
     """Finer clusters to add to what is found, the most stable first.
 
-    Coarser clusterings cannot find a part again, so each granularity votes alone.
+    Coarser clusterings cannot find a part again, so each granularity votes alone. The first stand
+    for groups where there are too few, and have the handicap that a group found so little would
+    have; of the others only the stable ones are added.
     """
+    missing = max(settings.minimum_groups - len(found), 0)
     attempts = [attempt for level in levels for attempt in level]
     first = np.cumsum([0, *(len(level) for level in levels)]).tolist()
     candidates = [
@@ -162,9 +175,22 @@ def _parts(
         [cluster.members for cluster in found],
         n_sentences,
         maximum_similarity=settings.maximum_overlap,
-        limit=settings.minimum_groups - len(found),
+        limit=missing + settings.maximum_parts,
     )
-    return [_cluster(candidate, attempts) for candidate in added]
+    assignments = [attempt.clustering.assignment for attempt in coarse]
+    instead = [
+        _cluster(each, attempts, _handicap(stability_among(each.members, assignments), settings))
+        for each in added[:missing]
+    ]
+    return instead + [
+        _cluster(each, attempts, settings.part_handicap)
+        for each in added[missing:]
+        if each.stability >= settings.minimum_stability
+    ]
+
+
+def _handicap(stability: float, settings: GroupingSettings) -> float:
+    return settings.instability_handicap * (1.0 - stability)
 
 
 def _groups(
@@ -197,6 +223,7 @@ def _groups(
                 rows=tuple(rows[each.members].tolist()),
                 contrast_rows=tuple(rows[list(dict.fromkeys(contrast))].tolist()),
                 stability=each.stability,
+                handicap=each.handicap,
             )
         )
     return tuple(groups)

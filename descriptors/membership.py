@@ -3,7 +3,7 @@
 A descriptor is looked up by the mean of its support, or by its own words when the user seeded it.
 A sentence is a member when it is at least as near as the support itself is when each of its
 sentences is compared with the mean of the others, and nearer than chance allows (the null). Of
-descriptors that compete for it only the nearest keeps it.
+descriptors that compete for it only the nearest keeps it; parts of groups take nothing from those.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ class MembershipSettings(Record):
 
     `support_quantile` of the support's own leave-one-out similarities is the lowest similarity of
     a member; `false_discovery_rate` bounds the members expected under the null. Descriptors compete
-    for sentences if neither would have `competing_share` of the other's support; at 0 none do.
+    for sentences if neither would have `competing_share` of the other's support; at 0 none do. One
+    whose handicap is larger by `competing_handicap` or more takes none from the other.
     """
 
     support_quantile: float = Field(default=0.1, ge=0.0, lt=1.0)
     false_discovery_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
     competing_share: float = Field(default=0.5, ge=0.0, le=1.0)
+    competing_handicap: float = Field(default=0.1, gt=0.0, le=1.0)
 
 
 @dataclass(frozen=True)
@@ -162,6 +164,9 @@ def build_membership(
     similarities = _similarities([_members(query, index) for query in queries], len(vectors))
     supports = [descriptor.support for descriptor in descriptors]
     rivals = competing(supports, similarities, settings.competing_share)
+    handicaps = np.array([descriptor.handicap for descriptor in descriptors])
+    # A part would take from the groups around it what they are to be judged by.
+    rivals &= handicaps[:, np.newaxis] - handicaps < settings.competing_handicap
     return _scored(nearest_competitors(similarities, rivals), queries)
 
 

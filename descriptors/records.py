@@ -22,7 +22,9 @@ class Group(Record):
     """Sentences that seem to share something, with contrast sentences from nearby groups.
 
     `source` is provenance, for example `embedding_clusters:150`, `neurons` or `user`. `stability`
-    tells how alike it is found by other clusterings, from 0 to 1, where that was judged.
+    tells how alike it is found by other clusterings, from 0 to 1, where that was judged. `handicap`
+    is by how much AUROC its descriptor comes after others in matching: what is found again less
+    reliably, or is a part of another group, has to fit a neuron better by as much.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Group(Record):
     rows: tuple[int, ...]
     contrast_rows: tuple[int, ...] = ()
     stability: float | None = None
+    handicap: float = 0.0
 
 
 class Proposal(Record):
@@ -46,7 +49,8 @@ class Descriptor(Record):
     `proposer` names all that proposed the phrase for the group, joined by " + ". `support` holds
     the rows (discover split) of the group it was proposed for; it is empty for a descriptor the
     user seeded. `reason` says why a descriptor was not kept, empty for kept ones. `renamed_from` is
-    the phrase it was proposed as where the user has given it another.
+    the phrase it was proposed as where the user has given it another. `handicap` is that of the
+    group.
     """
 
     id: str
@@ -58,3 +62,4 @@ class Descriptor(Record):
     reason: str = ""
     locked: bool = False
     renamed_from: str = ""
+    handicap: float = 0.0

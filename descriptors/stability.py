@@ -48,6 +48,26 @@ def jaccard_similarities(one: IntArray, other: IntArray) -> DoubleArray:
     return np.asarray(common / np.maximum(either, 1), dtype=np.float64)
 
 
+def stability_among(members: IntArray, clusterings: Sequence[IntArray]) -> float:
+    """Mean over clusterings of a set's Jaccard similarity to the cluster that is most like it.
+
+    Args:
+        members: positions in the set (`n_members`).
+        clusterings: cluster of each sentence (`n_sentences`), one array per clustering.
+
+    Raises:
+        ValueError: no members or no clusterings.
+    """
+    if not len(members) or not len(clusterings):
+        raise ValueError(f"found {len(members)} members and {len(clusterings)} clusterings")
+    nearest = []
+    for own in clusterings:
+        sizes = np.bincount(own)
+        shared = np.bincount(own[members], minlength=len(sizes))
+        nearest.append(float((shared / (len(members) + sizes - shared)).max()))
+    return float(np.mean(nearest))
+
+
 def candidates_of(clusterings: Sequence[IntArray], minimum_members: int) -> list[Candidate]:
     """All clusters that are large enough, the most stable first.
 

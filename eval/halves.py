@@ -47,6 +47,8 @@ class HalvedTask:
         fewest_exemplars: how many it counts in at least.
         seed: of everything that is drawn.
         watch: wraps the blocks of each pass over the activations, for a progress bar.
+        handicaps: AUROC by which each descriptor comes after others in matching (`n_descriptors`);
+            none if None.
     """
 
     activations: Activations
@@ -58,6 +60,7 @@ class HalvedTask:
     fewest_exemplars: int
     seed: int
     watch: Watch = unwatched
+    handicaps: DoubleArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +130,8 @@ def match_halves(task: HalvedTask, repeat: int) -> MatchedHalves:
     shuffled = null_membership(NullKind.SHUFFLED_SENTENCES, task.membership, other, seed)
     cases = [(one, task.membership), (other, task.membership), (other, shuffled)]
     matchers = [
-        Matcher(task.activations, membership, own, task.settings, seed) for own, membership in cases
+        Matcher(task.activations, membership, own, task.settings, seed, handicaps=task.handicaps)
+        for own, membership in cases
     ]
     counters = [_ExemplarCounts(task, membership, own) for own, membership in cases]
     for block in finite_blocks(task.activations, task.watch):

@@ -157,7 +157,14 @@ def compare(
     task: LabelRecoveryTask, shuffled: csr_matrix, facets: Sequence[JudgedFacet]
 ) -> Comparison:
     """Null, upper bounds, gold and evidence in one pass over the activations."""
-    null = Matcher(task.activations, shuffled, task.rows, task.settings, task.seed)
+    null = Matcher(
+        task.activations,
+        shuffled,
+        task.rows,
+        task.settings,
+        task.seed,
+        handicaps=task.handicaps,
+    )
     # Shuffling within splits keeps the sizes, so the same descriptors can be judged.
     own = _sets_like(null.sets, task.membership, task.rows)
     collectors = [_FacetCollector(task, facet, null.sets) for facet in facets]

@@ -73,6 +73,8 @@ class LabelRecoveryTask:
             each of `TAILS` (`n_neurons`), see `eval.risk_coverage`; None to leave out risk and
             coverage.
         watch: wraps the blocks of each pass over the activations, for a progress bar.
+        handicaps: AUROC by which each descriptor comes after others in matching (`n_descriptors`);
+            none if None.
     """
 
     activations: Activations
@@ -88,3 +90,4 @@ class LabelRecoveryTask:
     cosines: DoubleArray | None = None
     confidences: tuple[IntArray, IntArray] | None = None
     watch: Watch = unwatched
+    handicaps: DoubleArray | None = None

@@ -43,6 +43,8 @@ class NullTask:
         repeats: how often each null is drawn.
         watch: wraps the blocks of neurons, for a progress bar.
         arithmetic: of the ranks; what is found does not depend on it.
+        handicaps: AUROC by which each descriptor comes after others in matching (`n_descriptors`);
+            none if None.
     """
 
     activations: Activations
@@ -54,6 +56,7 @@ class NullTask:
     repeats: int = 1
     watch: Watch = unwatched
     arithmetic: RankArithmetic = NUMPY_RANKS
+    handicaps: DoubleArray | None = None
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,13 @@ class _Counting:
     def __init__(self, task: NullTask, membership: csr_matrix) -> None:
         self._task = task
         self._matcher = Matcher(
-            task.activations, membership, task.rows, task.settings, task.seed, task.arithmetic
+            task.activations,
+            membership,
+            task.rows,
+            task.settings,
+            task.seed,
+            task.arithmetic,
+            handicaps=task.handicaps,
         )
         self._lowest_z = float(ndtri(1.0 - max(task.levels)))
         self._z: list[DoubleArray] = []

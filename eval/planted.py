@@ -25,7 +25,7 @@ from eval.planted_concepts import (
 from eval.planted_figures import FEWEST_UNITS, PROTOCOL, SPLIT, PlantedInputs, planted_figures
 from eval.planted_units import Noise, draw_gold, gold_numbers, planted_activations, signals
 from eval.records import Figure
-from indexer.arrays import BoolArray
+from indexer.arrays import BoolArray, DoubleArray
 from indexer.records import Record
 from neurons.auroc import set_sizes
 from neurons.matching import MatchingSettings, match_all
@@ -77,6 +77,8 @@ class PlantedTask:
         matching: settings of the run's matcher, which are used again.
         seed: of the noise, the draws, the null and the intervals.
         watch: wraps the blocks of each pass over planted units, for a progress bar.
+        handicaps: AUROC by which each descriptor comes after others in matching (`n_descriptors`);
+            none if None.
     """
 
     activations: Activations
@@ -86,6 +88,7 @@ class PlantedTask:
     matching: MatchingSettings
     seed: int
     watch: Watch = unwatched
+    handicaps: DoubleArray | None = None
 
 
 def planted_units(task: PlantedTask, settings: PlantedSettings) -> list[Figure]:
@@ -147,9 +150,19 @@ def _matched(
 ) -> PlantedInputs:
     """One pass over the units: catalog, shuffled catalog, and for labels the labels themselves."""
     memberships = [task.membership, shuffled_documents(task.membership, task.rows, task.seed)]
+    handicaps = [task.handicaps, task.handicaps]
     if concepts.are_labels:
         memberships.append(concepts.sets)
-    matched = match_all(activations, memberships, task.rows, task.matching, task.seed, task.watch)
+        handicaps.append(None)
+    matched = match_all(
+        activations,
+        memberships,
+        task.rows,
+        task.matching,
+        task.seed,
+        task.watch,
+        handicaps=handicaps,
+    )
     own, shuffled, *upper = (rankings_of(each) for each in matched)
     return PlantedInputs(
         gold=gold,

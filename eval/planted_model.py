@@ -18,7 +18,7 @@ from pydantic import Field
 
 from eval.planted_concepts import Concepts, Plantable, catalog_concepts, label_concepts, no_labels
 from eval.records import Figure
-from indexer.arrays import BoolArray, IntArray
+from indexer.arrays import BoolArray, DoubleArray, IntArray
 from indexer.records import Record
 from neurons.auroc import indicator, members_of
 from neurons.matching import MatchingSettings
@@ -67,6 +67,8 @@ class PlantedModelTask:
         matching: settings of the run's matcher, which are used again.
         layers: the layer sites of the run and how many units each has.
         seed: of the draws, the null and the intervals.
+        handicaps: AUROC by which each descriptor comes after others in matching (`n_descriptors`);
+            none if None.
     """
 
     membership: csr_matrix
@@ -75,6 +77,7 @@ class PlantedModelTask:
     matching: MatchingSettings
     layers: Mapping[LayerSite, int]
     seed: int
+    handicaps: DoubleArray | None = None
 
 
 @dataclass(frozen=True, eq=False)

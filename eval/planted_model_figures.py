@@ -84,7 +84,16 @@ def planted_model_figures(
         task.membership,
         *(group.concepts.sets for group in plan.groups if group.concepts.are_labels),
     ]
-    matched = match_all(activations, memberships, task.rows, task.matching, task.seed, watch)
+    handicaps = [task.handicaps, *([None] * (len(memberships) - 1))]
+    matched = match_all(
+        activations,
+        memberships,
+        task.rows,
+        task.matching,
+        task.seed,
+        watch,
+        handicaps=handicaps,
+    )
     catalog, *upper = (rankings_of(each, 1)[0] for each in matched)
     sizes = set_sizes(task.membership[:, task.rows.discover])
     commonest = commonest_descriptors(sizes, 1, activations.n_neurons)

@@ -100,15 +100,19 @@ def match_with_best(
     watch: Watch = unwatched,
     arithmetic: RankArithmetic = NUMPY_RANKS,
     engine: Engine | None = None,
+    *,
+    handicaps: DoubleArray | None = None,
 ) -> tuple[Matches, BestCandidates]:
     """What `neurons.matching.match` finds, and the first candidates of every tail.
 
     Raises:
-        ValueError: membership and activations cover different numbers of sentences, or no
-            descriptor has enough sentences to be judged.
+        ValueError: see `neurons.matching.Matcher`; or no descriptor has enough sentences to be
+            judged.
         RunError: an activation is no finite number.
     """
-    matcher = Matcher(activations, membership, rows, settings, seed, arithmetic)
+    matcher = Matcher(
+        activations, membership, rows, settings, seed, arithmetic, handicaps=handicaps
+    )
     task = Held(uuid4().hex, BlockTask(matcher.sets, rows, settings, arithmetic))
     best = []
     blocks = finite_blocks(activations, watch)

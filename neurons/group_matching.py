@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from indexer.arrays import FloatArray, IntArray
+from indexer.arrays import DoubleArray, FloatArray, IntArray
 from neurons.explanation_file import abstention
 from neurons.group_records import (
     ExplainedGroup,
@@ -43,6 +43,7 @@ class Evidence:
         neurons: address of each column of `activations`.
         membership: every stored entry is a member (`n_descriptors, n_sentences`).
         descriptors: id and text of each membership row.
+        handicaps: AUROC by which each comes after others in matching (`n_descriptors`).
         rows: rows of each split.
     """
 
@@ -50,6 +51,7 @@ class Evidence:
     neurons: Sequence[NeuronId]
     membership: csr_matrix
     descriptors: Sequence[tuple[str, str]]
+    handicaps: DoubleArray
     rows: SplitRows
 
 
@@ -84,7 +86,12 @@ def find_neuron_groups(
         return NeuronGroups(settings=settings, not_replicated=not_replicated)
     means = signed_means(evidence.activations, groups, rows.discover)
     matches = match(
-        _of_columns(means), evidence.membership, rows, _as_many_draws(matching, len(groups)), seed
+        _of_columns(means),
+        evidence.membership,
+        rows,
+        _as_many_draws(matching, len(groups)),
+        seed,
+        handicaps=evidence.handicaps,
     )
     tails = _tails(matches, evidence.descriptors)
     return NeuronGroups(

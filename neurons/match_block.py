@@ -40,6 +40,7 @@ class JudgeableSets:
         overlaps: overlap coefficients on discover (`n_sets, n_sets`).
         null: what a match must exceed.
         z_spread: standard deviation of z under the null (`n_sets`), see `PermutationNull`.
+        handicaps: AUROC by which each comes after others (`n_sets`).
     """
 
     rows: IntArray
@@ -49,6 +50,7 @@ class JudgeableSets:
     overlaps: FloatArray
     null: NullThresholds
     z_spread: DoubleArray
+    handicaps: DoubleArray
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def candidate_statistic(
 ) -> DoubleArray:
     """What the candidates of a tail are ordered by, from its `pooled_area` (`n_sets, n_units`)."""
     n_rarer = rarer_sizes(sets.discover) + rarer_sizes(sets.validation)
-    return lower_bound(pooled, n_rarer, settings)
+    return lower_bound(pooled, n_rarer, settings) - sets.handicaps[:, np.newaxis]
 
 
 def match_tail(

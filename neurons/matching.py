@@ -1,13 +1,14 @@
 """Ties the tails of neurons to descriptors: fitted on discover, chosen on validation, told on test.
 
 The statistic is the lower confidence bound of the AUROC of the activation for the descriptor's
-sentences: a bare AUROC would favour the smallest descriptors, whose AUROC varies most.
+sentences: a bare AUROC would favour the smallest descriptors, whose AUROC varies most. A descriptor
+may have a handicap, by which it comes after others; what a match must reach is not changed by it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
@@ -107,7 +108,8 @@ class Matcher:
     result's `usable_descriptors` says how many do.
 
     Raises:
-        ValueError: membership and activations cover different numbers of sentences.
+        ValueError: membership and activations cover different numbers of sentences, or handicaps
+            are not one for each descriptor.
     """
 
     def __init__(
@@ -118,14 +120,21 @@ class Matcher:
         settings: MatchingSettings,
         seed: int,
         arithmetic: RankArithmetic = NUMPY_RANKS,
+        *,
+        handicaps: DoubleArray | None = None,
     ) -> None:
         if membership.shape[1] != activations.n_sentences:
             raise ValueError(
                 f"membership covers {membership.shape[1]} sentences, "
                 f"activations cover {activations.n_sentences}"
             )
+        if handicaps is None:
+            handicaps = np.zeros(membership.shape[0])
+        if len(handicaps) != membership.shape[0]:
+            raise ValueError(f"{len(handicaps)} handicaps for {membership.shape[0]} descriptors")
         self._settings = settings
-        self.sets = _judgeable_sets(activations, membership, rows, settings, seed, arithmetic)
+        sets = _judgeable_sets(activations, membership, rows, settings, seed, arithmetic)
+        self.sets = replace(sets, handicaps=handicaps[sets.rows])
         self._histogram = ZHistogram()
         self._blocks: list[tuple[TailMatches, TailMatches]] = []
         self._constant: list[BoolArray] = []
@@ -198,6 +207,8 @@ def match(
     watch: Watch = unwatched,
     arithmetic: RankArithmetic = NUMPY_RANKS,
     engine: Engine | None = None,
+    *,
+    handicaps: DoubleArray | None = None,
 ) -> Matches:
     """Match every tail of every neuron against every descriptor; see `Matcher`.
 
@@ -210,12 +221,16 @@ def match(
         watch: wraps the blocks, for a progress bar.
         arithmetic: of the ranks; what is found does not depend on it.
         engine: where blocks are matched; in this process if None.
+        handicaps: AUROC by which each descriptor comes after others (`n_descriptors`); none if
+            None.
 
     Raises:
-        ValueError: membership and activations cover different numbers of sentences.
+        ValueError: see `Matcher`.
         RunError: an activation is no finite number.
     """
-    matcher = Matcher(activations, membership, rows, settings, seed, arithmetic)
+    matcher = Matcher(
+        activations, membership, rows, settings, seed, arithmetic, handicaps=handicaps
+    )
     # Workers keep what has a key they know, and two memberships may be alike in all that is cheap
     # to compare.
     task = Held(uuid4().hex, BlockTask(matcher.sets, rows, settings, arithmetic))
@@ -227,19 +242,25 @@ def match(
 
 def match_all(
     activations: Activations,
-    memberships: Iterable[csr_matrix],
+    memberships: Sequence[csr_matrix],
     rows: SplitRows,
     settings: MatchingSettings,
     seed: int,
     watch: Watch = unwatched,
+    *,
+    handicaps: Sequence[DoubleArray | None] | None = None,
 ) -> list[Matches]:
     """Match several memberships as `match` does, in one pass over the neurons.
 
     Raises:
-        ValueError: a membership and the activations cover different numbers of sentences.
+        ValueError: see `Matcher`; or handicaps are not given for each membership.
         RunError: an activation is no finite number.
     """
-    matchers = [Matcher(activations, each, rows, settings, seed) for each in memberships]
+    own = [None] * len(memberships) if handicaps is None else handicaps
+    matchers = [
+        Matcher(activations, each, rows, settings, seed, handicaps=handicap)
+        for each, handicap in zip(memberships, own, strict=True)
+    ]
     for ranks in ranked_blocks(activations, rows, watch):
         for matcher in matchers:
             matcher.add(ranks)
@@ -308,6 +329,7 @@ def _judgeable_sets(
         overlaps=overlap(discover),
         null=null.thresholds,
         z_spread=null.z_spread,
+        handicaps=np.zeros(len(usable)),
     )
 
 

@@ -28,6 +28,7 @@ LIMITS: Mapping[str, float] = {
     "grouping.mean_group": 10_000,
     "grouping.minimum_groups": 4096,
     "grouping.maximum_groups": 4096,
+    "grouping.maximum_parts": 4096,
     "grouping.standard_errors": 100,
     "grouping.repeats": 20,
     "grouping.restarts": 20,

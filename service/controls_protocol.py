@@ -53,6 +53,7 @@ def _task(run: EvaluatedRun, settings: ControlSettings) -> NullTask:
     return NullTask(
         activations=run.activations,
         membership=run.membership,
+        handicaps=run.handicaps,
         rows=run.split_rows,
         settings=run.settings.matching,
         seed=run.settings.seed,

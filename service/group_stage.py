@@ -36,7 +36,7 @@ class GroupStage(LexicalStage):
         self.run.stage("neuron_groups", inputs, [NEURON_GROUPS], self._group_neurons)
 
     def _group_neurons(self) -> Any:
-        from descriptors.catalog import kept, read_descriptors, read_membership
+        from descriptors.catalog import handicaps, kept, read_descriptors, read_membership
         from neurons.group_matching import Evidence, find_neuron_groups
         from neurons.split_rows import Activations
 
@@ -46,6 +46,7 @@ class GroupStage(LexicalStage):
             neurons=self.neurons,
             membership=read_membership(self.run.path / MEMBERSHIP),
             descriptors=[(descriptor.id, descriptor.text) for descriptor in catalog],
+            handicaps=handicaps(catalog),
             rows=self.split_rows,
         )
         found = find_neuron_groups(

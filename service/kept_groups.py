@@ -67,6 +67,7 @@ def _found(run: FinishedRun, progress: bool) -> NeuronGroups:
         neurons=run.neurons,
         membership=run.membership,
         descriptors=[(descriptor.id, descriptor.text) for descriptor in run.catalog],
+        handicaps=run.handicaps,
         rows=run.split_rows,
     )
     settings = run.settings

@@ -35,6 +35,7 @@ def figures(run: EvaluatedRun, settings: LabelRecoverySettings) -> list[Figure]:
     task = LabelRecoveryTask(
         activations=run.activations,
         membership=run.membership,
+        handicaps=run.handicaps,
         rankings=run.rankings,
         populations=site_populations(run),
         labels=run.labels,

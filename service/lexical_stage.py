@@ -21,12 +21,13 @@ from eval.lexical import (
     write_lexical,
 )
 from neurons.matching import TAILS
-from service.catalog_stages import MEMBERSHIP
+from service.catalog_stages import DESCRIPTORS, MEMBERSHIP
 from service.neuron_stages import NeuronStages
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
+    from indexer.arrays import DoubleArray
     from indexer.engine import Engine
     from neurons.best_candidates import BestCandidates
     from neurons.extraction import TextSource
@@ -50,6 +51,7 @@ class LexicalTask:
     corpus_fingerprint: str
     extraction: ExtractionSettings
     membership: csr_matrix
+    handicaps: DoubleArray
     rows: SplitRows
     matching: MatchingSettings
     seed: int
@@ -98,13 +100,15 @@ class LexicalStage(NeuronStages):
         return lexical_record(self.subject, self._lexical_task(), lexical, self.run.path / SCRATCH)
 
     def _lexical_task(self) -> LexicalTask:
-        from descriptors.catalog import read_membership
+        from descriptors.catalog import handicaps, kept, read_descriptors, read_membership
 
+        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
         return LexicalTask(
             corpus=self.corpus,
             corpus_fingerprint=self.corpus.fingerprint,
             extraction=self.settings.extraction,
             membership=read_membership(self.run.path / MEMBERSHIP),
+            handicaps=handicaps(catalog),
             rows=self.split_rows,
             matching=self.settings.matching,
             seed=self.settings.seed,
@@ -175,6 +179,7 @@ def _samples(
         watch=task.watch,
         arithmetic=task.arithmetic,
         engine=task.engine,
+        handicaps=task.handicaps,
     )
     samples = _of_places(control, seed, store, matches, best)
     # First what says that the store is complete, for whoever is killed in between.

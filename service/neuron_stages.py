@@ -65,11 +65,12 @@ class NeuronStages(CatalogStages):
         self.run.stage("match", inputs, [EXPLANATIONS], self._match)
 
     def _match(self) -> Any:
-        from descriptors.catalog import kept, read_descriptors, read_membership
+        from descriptors.catalog import handicaps, kept, read_descriptors, read_membership
         from neurons.explanation_file import described_tails, write_explanations
         from neurons.matching import match
         from neurons.split_rows import Activations
 
+        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
         matches = match(
             Activations.of_store(self.store),
             read_membership(self.run.path / MEMBERSHIP),
@@ -79,8 +80,8 @@ class NeuronStages(CatalogStages):
             watch=self.watched("match"),
             arithmetic=self.rank_arithmetic,
             engine=self.engine,
+            handicaps=handicaps(catalog),
         )
-        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
         names = [(descriptor.id, descriptor.text) for descriptor in catalog]
         write_explanations(self.run.path / EXPLANATIONS, matches, self.neurons, names)
         described = described_tails(matches)

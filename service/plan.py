@@ -270,7 +270,7 @@ def _minutes(
 def groups_at_most(n_discover: int, settings: GroupingSettings) -> int:
     """A bound on the groups that `form_groups` can form of so many discover sentences."""
     most_sentences = min(n_discover, settings.maximum_sentences)
-    most = max(settings.maximum_groups, settings.minimum_groups)
+    most = max(settings.maximum_groups, settings.minimum_groups) + settings.maximum_parts
     return min(most, most_sentences)
 
 

@@ -34,6 +34,7 @@ def figures(run: EvaluatedRun, settings: PlantedModelSettings) -> list[Figure]:
 
     task = PlantedModelTask(
         membership=run.membership,
+        handicaps=run.handicaps,
         labels=run.labels,
         rows=run.split_rows,
         matching=run.settings.matching,

@@ -19,6 +19,7 @@ def figures(run: EvaluatedRun, settings: PlantedSettings) -> list[Figure]:
     task = PlantedTask(
         activations=run.activations,
         membership=run.membership,
+        handicaps=run.handicaps,
         labels=run.labels,
         rows=run.split_rows,
         matching=run.settings.matching,

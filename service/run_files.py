@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from descriptors.records import Descriptor
     from eval.lexical import LexicalBaseline, LexicalStanding
     from eval.metrics import Ranking
-    from indexer.arrays import FloatArray
+    from indexer.arrays import DoubleArray, FloatArray
     from indexer.encoder import SentenceEncoder
     from indexer.whitening import Whitening
     from neurons.split_rows import Activations, SplitRows, Watch
@@ -87,6 +87,13 @@ class RunFiles(ABC):
         from descriptors.catalog import kept
 
         return kept(self.descriptors)
+
+    @cached_property
+    def handicaps(self) -> DoubleArray:
+        """AUROC by which each kept descriptor comes after others in matching (`n_kept`)."""
+        from descriptors.catalog import handicaps
+
+        return handicaps(self.catalog)
 
     @cached_property
     def membership(self) -> csr_matrix:

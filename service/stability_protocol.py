@@ -37,6 +37,7 @@ def figures(run: EvaluatedRun, settings: StabilitySettings) -> list[Figure]:
     task = HalvedTask(
         activations=chosen.activations,
         membership=run.membership,
+        handicaps=run.handicaps,
         rows=run.split_rows,
         settings=run.settings.matching,
         counted=settings.k,

@@ -64,7 +64,7 @@ def test_descriptors_come_back_as_they_were(tmp_path: Path) -> None:
     assert read_descriptors(path) == DESCRIPTORS
     assert pq.read_schema(path).names == [
         *("id", "text", "proposer", "group", "support", "kept", "reason", "locked"),
-        "renamed_from",
+        *("renamed_from", "handicap"),
     ]
 
 

@@ -131,6 +131,14 @@ def test_a_phrase_that_finds_its_group_is_kept_with_the_groups_rows() -> None:
     )
 
 
+def test_a_kept_descriptor_has_the_handicap_of_its_group() -> None:
+    behind = group("battery life").model_copy(update={"handicap": 0.2})
+    proposals = [proposal("battery life", "battery life"), proposal("odd", "battery life")]
+    kept, other = decide([behind], proposals, {"odd": -axis(0)})
+    assert (kept.kept, kept.handicap) == (True, 0.2)
+    assert (other.kept, other.handicap) == (False, 0.0)
+
+
 def test_a_phrase_about_something_else_misses_its_group() -> None:
     (found,) = decide([group("battery life")], [proposal("odd", "battery life")], {"odd": -axis(0)})
     assert found.reason == Rejection.MISSES_GROUP

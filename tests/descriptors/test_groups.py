@@ -80,7 +80,7 @@ def changed(**settings: float) -> GroupingSettings:
 @pytest.mark.parametrize("n_planted", [8, 16, 23, 45])
 def test_planted_clusters_are_the_groups(n_planted: int) -> None:
     vectors, labels = planted(n_planted, 60)
-    grouping = group_all(vectors, changed(minimum_groups=2))
+    grouping = group_all(vectors, changed(minimum_groups=2, maximum_parts=0))
     assert n_planted / math.sqrt(2) - 1 <= best_count(grouping) <= n_planted * math.sqrt(2) + 1
     rows = [row for group in grouping.groups for row in group.rows]
     found = [position for position, group in enumerate(grouping.groups) for _ in group.rows]
@@ -95,7 +95,7 @@ def test_planted_clusters_are_the_groups(n_planted: int) -> None:
 
 
 def test_granularities_around_the_best_vote_and_every_try_is_reported() -> None:
-    grouping = group_all(planted(16, 60)[0], changed(minimum_groups=2, repeats=2))
+    grouping = group_all(planted(16, 60)[0], changed(minimum_groups=2, maximum_parts=0, repeats=2))
     assert [each.n_clusters for each in grouping.tried] == [8, 11, 16, 23, 32, 45, 53]
     assert all(0.0 <= each.silhouette <= 1.0 for each in grouping.tried)
     best = best_count(grouping)
@@ -117,7 +117,7 @@ def test_rows_are_discover_rows_most_central_first() -> None:
 
 def test_groups_are_large_enough_and_share_less_than_half_of_their_sentences() -> None:
     vectors, _ = planted(12, 40)
-    grouping = group_all(vectors, changed(minimum_groups=2))
+    grouping = group_all(vectors, changed(minimum_groups=2, maximum_parts=0))
     sets = [set(group.rows) for group in grouping.groups]
     for place, one in enumerate(sets):
         assert len(one) == len(grouping.groups[place].rows) >= SETTINGS.minimum_group
@@ -127,7 +127,7 @@ def test_groups_are_large_enough_and_share_less_than_half_of_their_sentences() -
 
 def test_sentences_in_no_group_are_counted() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(600, 48)))
-    grouping = group_all(vectors, changed(minimum_groups=2))
+    grouping = group_all(vectors, changed(minimum_groups=2, maximum_parts=0))
     grouped = {row for group in grouping.groups for row in group.rows}
     assert grouping.clustered == 400
     assert 0 < grouping.ungrouped == 400 - len(grouped)
@@ -145,7 +145,7 @@ def test_ids_are_unique_and_tell_where_a_group_is_from() -> None:
 
 def test_contrast_comes_from_the_nearest_groups_that_are_not_its_own() -> None:
     vectors, _ = planted(16, 60)
-    settings = changed(contrast_groups=3, contrast_per_group=4, minimum_groups=2)
+    settings = changed(contrast_groups=3, contrast_per_group=4, minimum_groups=2, maximum_parts=0)
     groups = group_all(vectors, settings).groups
     means = unit(np.array([vectors[list(group.rows)].mean(axis=0) for group in groups]))
     for position, group in enumerate(groups):
@@ -173,7 +173,7 @@ def test_the_only_group_has_no_contrast() -> None:
     labels = np.array([0] * 60 + [1, 2, 3] * 2)
     random = np.random.default_rng(0)
     vectors = unit(centres[labels] + 0.01 * random.normal(size=(66, 4)))
-    settings = changed(minimum_group=20, mean_group=30, minimum_groups=2)
+    settings = changed(minimum_group=20, mean_group=30, minimum_groups=2, maximum_parts=0)
     grouping = form_groups(embedding(vectors), np.arange(66), np.arange(66), settings, 0)
     assert {each.n_clusters for each in grouping.chosen} == {2}
     assert [group.contrast_rows for group in grouping.groups] == [()]
@@ -243,8 +243,8 @@ def test_the_ladder_stays_in_its_limits(
 
 def test_parts_are_added_while_there_are_few_groups() -> None:
     vectors, labels = nested(8, 4, 60)
-    few = group_all(vectors, changed(minimum_groups=2))
-    more = group_all(vectors, changed(minimum_groups=48))
+    few = group_all(vectors, changed(minimum_groups=2, maximum_parts=0))
+    more = group_all(vectors, changed(minimum_groups=48, maximum_parts=0))
     assert [group.rows for group in more.groups[: len(few.groups)]] == [
         group.rows for group in few.groups
     ]
@@ -259,12 +259,48 @@ def test_parts_are_added_while_there_are_few_groups() -> None:
             assert len(one & other) < SETTINGS.maximum_overlap * len(one | other)
 
 
-def test_noise_is_covered_though_nothing_in_it_is_stable() -> None:
+def test_stable_parts_come_after_the_groups_with_a_handicap() -> None:
+    vectors, labels = nested(8, 4, 60)
+    groups = group_all(vectors, changed(minimum_groups=2, maximum_parts=0)).groups
+    found = group_all(vectors, changed(minimum_groups=2)).groups
+    rows = [(group.rows, group.handicap) for group in found]
+    assert rows[: len(groups)] == [(group.rows, group.handicap) for group in groups]
+    parts = found[len(groups) :]
+    assert parts
+    for group in groups:
+        assert group.stability is not None
+        assert group.handicap == pytest.approx(0.1 * (1.0 - group.stability))
+    for part in parts:
+        assert part.handicap == SETTINGS.part_handicap
+        assert (part.stability or 0.0) >= SETTINGS.minimum_stability
+    assert all(len(set(labels[list(part.rows)])) == 1 for part in parts[:8])
+    fewer = group_all(vectors, changed(minimum_groups=2, maximum_parts=3)).groups
+    assert [group.rows for group in fewer] == [own for own, _ in rows[: len(groups) + 3]]
+
+
+def test_parts_that_stand_for_groups_have_the_handicap_of_groups() -> None:
+    vectors, _ = nested(8, 4, 60)
+    n_groups = len(group_all(vectors, changed(minimum_groups=2, maximum_parts=0)).groups)
+    found = group_all(vectors, changed(minimum_groups=n_groups + 2, maximum_parts=2)).groups
+    first, second, *others = (group.handicap for group in found[n_groups:])
+    # The coarse clusterings find a part again only within a cluster several times as large.
+    assert 0.0 < first < SETTINGS.instability_handicap
+    assert 0.0 < second < SETTINGS.instability_handicap
+    assert others == [SETTINGS.part_handicap] * 2
+
+
+def test_noise_gets_no_parts() -> None:
     vectors = unit(np.random.default_rng(0).normal(size=(900, 48)))
     grouping = group_all(vectors, changed(minimum_groups=2))
+    assert {group.handicap for group in grouping.groups}.isdisjoint({SETTINGS.part_handicap})
+
+
+def test_noise_is_covered_though_nothing_in_it_is_stable() -> None:
+    vectors = unit(np.random.default_rng(0).normal(size=(900, 48)))
+    grouping = group_all(vectors, changed(minimum_groups=2, maximum_parts=0))
     assert all((group.stability or 0.0) < 0.5 for group in grouping.groups)
     assert grouping.ungrouped <= (1.0 - SETTINGS.coverage) * grouping.clustered
-    fewer = group_all(vectors, changed(minimum_groups=2, coverage=0.2))
+    fewer = group_all(vectors, changed(minimum_groups=2, maximum_parts=0, coverage=0.2))
     assert fewer.ungrouped > grouping.ungrouped
 
 
@@ -357,7 +393,7 @@ def test_groups_follow_the_view_of_greater_weight(weights: tuple[float, float], 
         [space_of(topical, across, weights=weights)],
         rows[rows % 3 > 0],
         rows[rows % 3 == 0],
-        changed(minimum_groups=2),
+        changed(minimum_groups=2, maximum_parts=0),
         0,
     )
     members = [row for group in grouping.groups for row in group.rows]
@@ -379,7 +415,7 @@ def test_groups_come_from_the_space_in_which_there_are_any(order: tuple[str, str
         [Space((WeightedView(name, vectors[name].__getitem__),)) for name in order],
         rows[rows % 3 > 0],
         rows[rows % 3 == 0],
-        changed(minimum_groups=2),
+        changed(minimum_groups=2, maximum_parts=0),
         0,
     )
     for group in grouping.groups[:8]:

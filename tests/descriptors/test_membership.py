@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -46,9 +46,15 @@ def random_units(n_rows: int, dimension: int, seed: int = 0) -> FloatArray:
     return unit(np.random.default_rng(seed).normal(size=(n_rows, dimension)))
 
 
-def descriptor(support: tuple[int, ...], name: str = "d") -> Descriptor:
+def descriptor(support: tuple[int, ...], name: str = "d", handicap: float = 0.0) -> Descriptor:
     return Descriptor(
-        id=name, text=name, proposer="test", group="g", support=support, kept=True, reason=""
+        id=name,
+        text=name,
+        proposer="test",
+        group="g",
+        support=support,
+        kept=True,
+        handicap=handicap,
     )
 
 
@@ -58,12 +64,17 @@ def members(
     text_vectors: FloatArray | None = None,
     background: IntArray | None = None,
     settings: MembershipSettings = SETTINGS,
+    handicaps: Sequence[float] | None = None,
 ) -> csr_matrix:
     n_rows, dimension = vectors.shape
+    given = [0.0] * len(supports) if handicaps is None else handicaps
     if text_vectors is None:
         text_vectors = random_units(len(supports), dimension, seed=99)
     return build_membership(
-        [descriptor(support) for support in supports],
+        [
+            descriptor(support, handicap=handicap)
+            for support, handicap in zip(supports, given, strict=True)
+        ],
         text_vectors,
         vectors,
         VectorIndex.build(vectors),
@@ -344,6 +355,24 @@ def test_neighbours_share_out_the_sentences_between_them() -> None:
     kept = found.toarray() > 0
     # Whoever keeps a sentence keeps its score, too.
     np.testing.assert_array_equal(found.toarray()[kept], alone.toarray()[kept])
+
+
+def test_what_comes_after_a_neighbour_takes_nothing_from_it() -> None:
+    random = np.random.default_rng(0)
+    centres = np.eye(32)[:1].repeat(2, axis=0)
+    centres[1, :2] = math.cos(math.pi / 7), math.sin(math.pi / 7)
+    near = unit(np.repeat(centres, 60, axis=0) + 0.12 * random.normal(size=(120, 32)))
+    vectors = np.vstack([near, random_units(700, 32)])
+    supports = [tuple(range(30)), tuple(range(60, 90))]
+    alone = members(vectors, supports, settings=MembershipSettings(competing_share=0.0))
+    shared = members(vectors, supports)
+    assert shared[0].nnz < alone[0].nnz
+    assert shared[1].nnz < alone[1].nnz
+    found = members(vectors, supports, handicaps=[0.0, 0.2])
+    np.testing.assert_array_equal(found[0].toarray(), alone[0].toarray())
+    np.testing.assert_array_equal(found[1].toarray(), shared[1].toarray())
+    little = members(vectors, supports, handicaps=[0.0, 0.09])
+    np.testing.assert_array_equal(little.toarray(), shared.toarray())
 
 
 def test_a_group_and_its_part_hold_for_the_same_sentences() -> None:

@@ -11,6 +11,7 @@ from descriptors.stability import (
     candidates_of,
     jaccard_similarities,
     parts_of,
+    stability_among,
     stable_choice,
 )
 from indexer.arrays import IntArray
@@ -181,3 +182,18 @@ def test_no_two_taken_overlap_too_much(seed: int, maximum: float) -> None:
     for place, one in enumerate(sets):
         for other in sets[:place]:
             assert len(one & other) / min(len(one), len(other)) < maximum
+
+
+def test_stability_of_a_set_among_clusterings_by_hand() -> None:
+    halves = np.array([0, 0, 0, 1, 1, 1])
+    thirds = np.array([0, 0, 1, 1, 2, 2])
+    # 2 of 3 sentences of the first half; the first third itself.
+    assert stability_among(np.array([0, 1]), [halves, thirds]) == pytest.approx((2 / 3 + 1.0) / 2)
+    assert stability_among(np.array([2, 3]), [halves]) == pytest.approx(1 / 4)
+
+
+def test_stability_among_nothing_is_refused() -> None:
+    with pytest.raises(ValueError, match="found 0 members and 1 clusterings"):
+        stability_among(np.array([], dtype=np.int64), [np.array([0, 1])])
+    with pytest.raises(ValueError, match="found 1 members and 0 clusterings"):
+        stability_among(np.array([0]), [])

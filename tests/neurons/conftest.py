@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from indexer.arrays import BoolArray
+from indexer.arrays import BoolArray, DoubleArray
 from neurons.matching import Matches, MatchingSettings, match
 from neurons.split_rows import Activations, Block, SplitRows
 
@@ -53,10 +53,16 @@ class World:
 
         return Activations(self.activations.shape[1], len(self.activations), blocks)
 
-    def match(self, settings: MatchingSettings | None = None, seed: int = 0) -> Matches:
+    def match(
+        self,
+        settings: MatchingSettings | None = None,
+        seed: int = 0,
+        handicaps: DoubleArray | None = None,
+    ) -> Matches:
         """Match every tail of every unit against every set."""
         membership = csr_matrix(self.sets * 0.5)
-        return match(self.stored, membership, self.rows, settings or MatchingSettings(), seed)
+        chosen = settings or MatchingSettings()
+        return match(self.stored, membership, self.rows, chosen, seed, handicaps=handicaps)
 
 
 @pytest.fixture(scope="session")

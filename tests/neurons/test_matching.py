@@ -198,6 +198,42 @@ def test_a_tail_whose_matches_have_too_large_a_q_does_not_beat_the_null(
     assert not matches.beats_null[0, 0]
 
 
+def test_a_handicap_changes_the_order_and_nothing_else(planted_world: World) -> None:
+    """Unit 0 answers to set 0, of which set 1 is the half that answers most, and a few others."""
+    world = planted_world
+    values = world.activations[:, 0]
+    strong = world.sets[0] & (values > np.median(values[world.sets[0]]))
+    sets = world.sets.copy()
+    sets[1] = strong
+    for own in (world.rows.discover, world.rows.validation, world.rows.test):
+        sets[1, own[:3]] = True
+    world = replace(world, sets=sets)
+    loose = MatchingSettings(maximum_overlap=1.0)
+
+    def first(handicaps: list[float]) -> tuple[int, float, float]:
+        given = np.zeros(len(sets))
+        given[:2] = handicaps
+        found = world.match(loose, handicaps=given)
+        own = np.flatnonzero((found.neuron == 0) & (found.tail == 0) & (found.rank == 1))[0]
+        return int(found.descriptor[own]), float(found.auroc[own]), float(found.q[own])
+
+    plain = world.match(loose)
+    ranked = plain.descriptor[(plain.neuron == 0) & (plain.tail == 0)].tolist()
+    assert ranked[:2] == [1, 0]
+    assert first([0.0, 0.0])[0] == 1
+    assert first([0.0, 0.4])[0] == 0
+    second = np.flatnonzero((plain.neuron == 0) & (plain.tail == 0) & (plain.descriptor == 0))[0]
+    assert first([0.0, 0.4])[1:] == (plain.auroc[second], plain.q[second])
+    assert world.match(loose, handicaps=np.zeros(len(sets))).descriptor.tolist() == (
+        plain.descriptor.tolist()
+    )
+
+
+def test_handicaps_are_one_for_each_descriptor(planted_world: World) -> None:
+    with pytest.raises(ValueError, match="2 handicaps for "):
+        planted_world.match(handicaps=np.zeros(2))
+
+
 def test_several_memberships_can_be_matched_in_one_pass(
     planted_world: World, unrelated_world: Worlds
 ) -> None:

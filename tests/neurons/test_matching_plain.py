@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import pytest
 from scipy.sparse import csr_matrix
 from scipy.stats import false_discovery_control, hypergeom, norm, rankdata
 from sklearn.metrics import roc_auc_score
@@ -50,8 +51,15 @@ class Found:
 class PlainMatcher:
     """The matching rule once more, one tail at a time, from other libraries."""
 
-    def __init__(self, world: World, matches: Matches, settings: MatchingSettings) -> None:
+    def __init__(
+        self,
+        world: World,
+        matches: Matches,
+        settings: MatchingSettings,
+        handicaps: DoubleArray | None = None,
+    ) -> None:
         self.world, self.null, self.settings = world, matches.null, settings
+        self.handicaps = np.zeros(len(world.sets)) if handicaps is None else handicaps
         rows = world.rows
         self.splits = (rows.discover, rows.validation, rows.test)
         sizes = np.array([world.sets[:, own].sum(axis=1) for own in self.splits]).T
@@ -86,7 +94,8 @@ class PlainMatcher:
     def candidates(self, areas: dict[int, list[float]]) -> list[int]:
         def statistic(number: int) -> float:
             first, second, _ = self.rarer[number]
-            return self.bound(self.pooled(number, areas[number]), first + second)
+            bound = self.bound(self.pooled(number, areas[number]), first + second)
+            return bound - float(self.handicaps[number])
 
         return sorted(areas, key=statistic, reverse=True)[: self.settings.candidates]
 
@@ -154,7 +163,8 @@ class PlainMatcher:
         return np.array([exact[np.abs(pairs - one).argmin()] for one in z])
 
 
-def test_agrees_with_plain_loops(planted_world: World) -> None:
+@pytest.mark.parametrize("handicapped", [False, True])
+def test_agrees_with_plain_loops(planted_world: World, handicapped: bool) -> None:
     world = planted_world
     for unit in range(14):
         world = world.planted(unit, (unit + 3) % 10, 1.0).planted(unit, (unit + 5) % 10, -0.8)
@@ -163,8 +173,9 @@ def test_agrees_with_plain_loops(planted_world: World) -> None:
     sets[5], sets[10] = ~sets[5], sets[4] & (place % 3 > 0)
     sets[11] = place < 4
     world = replace(world, activations=world.activations[:, :16], sets=sets)
-    matches = world.match(LOOSE)
-    plain = PlainMatcher(world, matches, LOOSE)
+    handicaps = np.tile([0.0, 0.07, 0.2], len(sets))[: len(sets)] if handicapped else None
+    matches = world.match(LOOSE, handicaps=handicaps)
+    plain = PlainMatcher(world, matches, LOOSE, handicaps)
     expected = [one for n in range(16) for tail in (0, 1) for one in plain.tail(n, tail)]
     z = np.array([one.z for one in expected])
     q = plain.q(z)

@@ -66,6 +66,7 @@ def with_baseline(run: EvaluatedRun) -> None:
         run.corpus.fingerprint,
         settings.extraction,
         run.membership,
+        run.handicaps,
         run.split_rows,
         settings.matching,
         settings.seed,
