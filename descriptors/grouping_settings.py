@@ -32,7 +32,7 @@ class GroupingSettings(Record):
     minimum_stability: float = Field(default=0.5, ge=0.0, le=1.0)
     maximum_parts: int = Field(default=256, ge=0)
     instability_handicap: float = Field(default=0.1, ge=0.0, le=0.5)
-    part_handicap: float = Field(default=0.2, ge=0.0, le=0.5)
+    part_handicap: float = Field(default=0.15, ge=0.0, le=0.5)
     coverage: float = Field(default=0.8, ge=0.0, le=1.0)
     maximum_overlap: float = Field(default=0.5, gt=0.0, le=1.0)
     maximum_sentences: int = Field(default=20_000, ge=100)

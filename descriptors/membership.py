@@ -32,13 +32,13 @@ class MembershipSettings(Record):
     `support_quantile` of the support's own leave-one-out similarities is the lowest similarity of
     a member; `false_discovery_rate` bounds the members expected under the null. Descriptors compete
     for sentences if neither would have `competing_share` of the other's support; at 0 none do. One
-    whose handicap is larger by `competing_handicap` or more takes none from the other.
+    with a handicap above `competing_handicap` takes none from those whose handicap is smaller.
     """
 
     support_quantile: float = Field(default=0.1, ge=0.0, lt=1.0)
     false_discovery_rate: float = Field(default=0.01, gt=0.0, lt=1.0)
     competing_share: float = Field(default=0.5, ge=0.0, le=1.0)
-    competing_handicap: float = Field(default=0.1, gt=0.0, le=1.0)
+    competing_handicap: float = Field(default=0.1, ge=0.0, le=0.5)
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,8 @@ def build_membership(
     rivals = competing(supports, similarities, settings.competing_share)
     handicaps = np.array([descriptor.handicap for descriptor in descriptors])
     # A part would take from the groups around it what they are to be judged by.
-    rivals &= handicaps[:, np.newaxis] - handicaps < settings.competing_handicap
+    behind = handicaps > settings.competing_handicap
+    rivals &= ~(behind[:, np.newaxis] & (handicaps[:, np.newaxis] > handicaps))
     return _scored(nearest_competitors(similarities, rivals), queries)
 
 

@@ -371,7 +371,7 @@ def test_what_comes_after_a_neighbour_takes_nothing_from_it() -> None:
     found = members(vectors, supports, handicaps=[0.0, 0.2])
     np.testing.assert_array_equal(found[0].toarray(), alone[0].toarray())
     np.testing.assert_array_equal(found[1].toarray(), shared[1].toarray())
-    little = members(vectors, supports, handicaps=[0.0, 0.09])
+    little = members(vectors, supports, handicaps=[0.0, 0.1])
     np.testing.assert_array_equal(little.toarray(), shared.toarray())
 
 
