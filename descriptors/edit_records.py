@@ -134,7 +134,7 @@ class Ban(Record):
 class Lock(Record):
     """Keep a descriptor in the catalog, also when it is not proposed any more.
 
-    `proposer`, `group` and `support` (sentence ids) are what it is then made of.
+    `proposer`, `group`, `support` (sentence ids) and `handicap` are what it is then made of.
     """
 
     kind: Literal[EditKind.LOCK] = EditKind.LOCK
@@ -142,6 +142,7 @@ class Lock(Record):
     proposer: str
     group: str
     support: tuple[str, ...] = ()
+    handicap: float = Field(default=0.0, ge=0.0, le=0.5)
 
     @field_validator("descriptor")
     @classmethod

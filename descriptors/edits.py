@@ -143,6 +143,7 @@ class _Editor:
                     proposer=edit.proposer,
                     group=edit.group,
                     support=self._support(edit.support),
+                    handicap=edit.handicap,
                     kept=False,
                     reason=UserReason.NOT_PROPOSED.value,
                 )

@@ -190,6 +190,7 @@ class EditableCatalog:
             proposer=descriptor.proposer,
             group=descriptor.group,
             support=ids_at(self.corpus, rows) if rows else (),
+            handicap=descriptor.handicap,
         )
 
     def unlock(self, name: str) -> Unlock:

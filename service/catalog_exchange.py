@@ -37,6 +37,7 @@ class ExportedDescriptor(Record):
     reason: str
     locked: bool
     renamed_from: str
+    handicap: float
     sentences: int
     example_sentences: tuple[str, ...]
 

@@ -43,7 +43,10 @@ class ExplanationRow(Record):
 
 
 class DescriptorRow(Record):
-    """A descriptor; `members` counts the sentences it holds for, `support` those it came from."""
+    """A descriptor; `members` counts the sentences it holds for, `support` those it came from.
+
+    `handicap` is by how much AUROC it comes after others in matching.
+    """
 
     id: str
     text: str
@@ -53,6 +56,7 @@ class DescriptorRow(Record):
     reason: str
     locked: bool
     renamed_from: str
+    handicap: float
     members: int | None
     support: tuple[str, ...]
 

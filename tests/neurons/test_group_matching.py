@@ -60,6 +60,7 @@ def evidence_of(columns: NDArray[np.float64], membership: csr_matrix) -> Evidenc
         neurons=[NeuronId(0, Site.FFN, unit) for unit in range(columns.shape[1])],
         membership=membership,
         descriptors=[(f"d{row}", f"phrase {row}") for row in range(membership.shape[0])],
+        handicaps=np.zeros(membership.shape[0]),
         rows=split_rows(len(columns)),
     )
 

@@ -35,6 +35,7 @@ DESCRIPTOR_COLUMNS = [
     "reason",
     "locked",
     "renamed_from",
+    "handicap",
 ]
 EXPLANATION_COLUMNS = [
     "neuron",
