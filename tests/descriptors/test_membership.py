@@ -336,14 +336,18 @@ def test_settings_move_the_threshold() -> None:
     assert sizes[0] > sizes[1] > sizes[2] > 0
 
 
-def test_neighbours_share_out_the_sentences_between_them() -> None:
+def neighbours() -> tuple[FloatArray, list[tuple[int, ...]]]:
     """Two groups a fourteenth of a turn apart, each of which would have some of the other."""
     random = np.random.default_rng(0)
     centres = np.eye(32)[:1].repeat(2, axis=0)
     centres[1, :2] = math.cos(math.pi / 7), math.sin(math.pi / 7)
     near = unit(np.repeat(centres, 60, axis=0) + 0.12 * random.normal(size=(120, 32)))
     vectors = np.vstack([near, random_units(700, 32)])
-    supports = [tuple(range(30)), tuple(range(60, 90))]
+    return vectors, [tuple(range(30)), tuple(range(60, 90))]
+
+
+def test_neighbours_share_out_the_sentences_between_them() -> None:
+    vectors, supports = neighbours()
     alone = members(vectors, supports, settings=MembershipSettings(competing_share=0.0))
     found = members(vectors, supports)
     cosines = np.stack([vectors[list(each)].mean(axis=0) for each in supports]) @ vectors.T
@@ -358,12 +362,7 @@ def test_neighbours_share_out_the_sentences_between_them() -> None:
 
 
 def test_what_comes_after_a_neighbour_takes_nothing_from_it() -> None:
-    random = np.random.default_rng(0)
-    centres = np.eye(32)[:1].repeat(2, axis=0)
-    centres[1, :2] = math.cos(math.pi / 7), math.sin(math.pi / 7)
-    near = unit(np.repeat(centres, 60, axis=0) + 0.12 * random.normal(size=(120, 32)))
-    vectors = np.vstack([near, random_units(700, 32)])
-    supports = [tuple(range(30)), tuple(range(60, 90))]
+    vectors, supports = neighbours()
     alone = members(vectors, supports, settings=MembershipSettings(competing_share=0.0))
     shared = members(vectors, supports)
     assert shared[0].nnz < alone[0].nnz
