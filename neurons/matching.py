@@ -8,7 +8,7 @@ may have a handicap, by which it comes after others; what a match must reach is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 from uuid import uuid4
 
@@ -133,8 +133,9 @@ class Matcher:
         if len(handicaps) != membership.shape[0]:
             raise ValueError(f"{len(handicaps)} handicaps for {membership.shape[0]} descriptors")
         self._settings = settings
-        sets = _judgeable_sets(activations, membership, rows, settings, seed, arithmetic)
-        self.sets = replace(sets, handicaps=handicaps[sets.rows])
+        self.sets = _judgeable_sets(
+            activations, membership, handicaps, rows, settings, seed, arithmetic
+        )
         self._histogram = ZHistogram()
         self._blocks: list[tuple[TailMatches, TailMatches]] = []
         self._constant: list[BoolArray] = []
@@ -300,6 +301,7 @@ def judgeable(
 def _judgeable_sets(
     activations: Activations,
     membership: csr_matrix,
+    handicaps: DoubleArray,
     rows: SplitRows,
     settings: MatchingSettings,
     seed: int,
@@ -329,7 +331,7 @@ def _judgeable_sets(
         overlaps=overlap(discover),
         null=null.thresholds,
         z_spread=null.z_spread,
-        handicaps=np.zeros(len(usable)),
+        handicaps=handicaps[usable],
     )
 
 

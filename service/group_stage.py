@@ -10,7 +10,7 @@ from neurons.group_records import (
     NeuronGroupSettings,
     write_neuron_groups,
 )
-from service.catalog_stages import DESCRIPTORS, MEMBERSHIP
+from service.catalog_stages import MEMBERSHIP
 from service.lexical_stage import LexicalStage
 
 if TYPE_CHECKING:
@@ -36,11 +36,11 @@ class GroupStage(LexicalStage):
         self.run.stage("neuron_groups", inputs, [NEURON_GROUPS], self._group_neurons)
 
     def _group_neurons(self) -> Any:
-        from descriptors.catalog import handicaps, kept, read_descriptors, read_membership
+        from descriptors.catalog import handicaps, read_membership
         from neurons.group_matching import Evidence, find_neuron_groups
         from neurons.split_rows import Activations
 
-        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
+        catalog = self.kept_descriptors()
         evidence = Evidence(
             activations=Activations.of_store(self.store),
             neurons=self.neurons,

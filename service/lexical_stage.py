@@ -21,7 +21,7 @@ from eval.lexical import (
     write_lexical,
 )
 from neurons.matching import TAILS
-from service.catalog_stages import DESCRIPTORS, MEMBERSHIP
+from service.catalog_stages import MEMBERSHIP
 from service.neuron_stages import NeuronStages
 
 if TYPE_CHECKING:
@@ -100,15 +100,14 @@ class LexicalStage(NeuronStages):
         return lexical_record(self.subject, self._lexical_task(), lexical, self.run.path / SCRATCH)
 
     def _lexical_task(self) -> LexicalTask:
-        from descriptors.catalog import handicaps, kept, read_descriptors, read_membership
+        from descriptors.catalog import handicaps, read_membership
 
-        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
         return LexicalTask(
             corpus=self.corpus,
             corpus_fingerprint=self.corpus.fingerprint,
             extraction=self.settings.extraction,
             membership=read_membership(self.run.path / MEMBERSHIP),
-            handicaps=handicaps(catalog),
+            handicaps=handicaps(self.kept_descriptors()),
             rows=self.split_rows,
             matching=self.settings.matching,
             seed=self.settings.seed,

@@ -13,6 +13,7 @@ from service.extraction_stage import ACTIVATIONS as ACTIVATIONS
 from service.neuron_bar import neuron_bar
 
 if TYPE_CHECKING:
+    from descriptors.records import Descriptor
     from neurons.exemplars import NeuronTail
     from neurons.rank_arithmetic import RankArithmetic
     from neurons.records import NeuronExemplars
@@ -53,6 +54,12 @@ class NeuronStages(CatalogStages):
 
         return ranks_on(choose_device(self.settings.device))
 
+    def kept_descriptors(self) -> list[Descriptor]:
+        """What `catalog` kept, in the order of the membership's rows."""
+        from descriptors.catalog import kept, read_descriptors
+
+        return kept(read_descriptors(self.run.path / DESCRIPTORS))
+
     def match(self) -> None:
         """`explanations.parquet`."""
         inputs = {
@@ -65,12 +72,12 @@ class NeuronStages(CatalogStages):
         self.run.stage("match", inputs, [EXPLANATIONS], self._match)
 
     def _match(self) -> Any:
-        from descriptors.catalog import handicaps, kept, read_descriptors, read_membership
+        from descriptors.catalog import handicaps, read_membership
         from neurons.explanation_file import described_tails, write_explanations
         from neurons.matching import match
         from neurons.split_rows import Activations
 
-        catalog = kept(read_descriptors(self.run.path / DESCRIPTORS))
+        catalog = self.kept_descriptors()
         matches = match(
             Activations.of_store(self.store),
             read_membership(self.run.path / MEMBERSHIP),
