@@ -178,7 +178,8 @@ def bare_forward(
     """Seconds the model alone takes for the batches in which `texts` are extracted."""
     import torch
 
-    from neurons.batching import batches, padded
+    from indexer.batching import batches
+    from neurons.batching import padded
     from neurons.reading import token_budget, tokenized
 
     pieces = tokenized(subject, texts, settings)

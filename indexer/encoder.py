@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.arrays import FloatArray, half_header
+from indexer.arrays import FloatArray, IntArray, half_header
+from indexer.batching import batches
 from indexer.engine import Engine, Held, LocalEngine, Resource
 from indexer.errors import BackendError, InputError
 from indexer.free_memory import release_free_memory
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 WINDOW = 4_096
 """Sentences that `embed_sentences` holds at a time; fixed, so that it never changes the bytes."""
 
-_BATCH_SIZE = 64
+_TOKENS_PER_BATCH = 4_096
 _LENGTH_TOLERANCE = 1e-3
 
 
@@ -132,14 +133,22 @@ class SentenceEncoder:
             raise ValueError(f"texts is one string, expected a sequence of them: [{texts[:40]!r}]")
         if not texts:
             return np.empty((0, self.dimension), dtype=np.float32)
+        from indexer.progress_bar import ProgressBar
+
         _check_characters(texts)
-        vectors: FloatArray = self._model.encode(
-            list(texts),
-            batch_size=_BATCH_SIZE,
-            show_progress_bar=progress,
-            normalize_embeddings=True,
-            convert_to_numpy=True,
-        ).astype(np.float32, copy=False)
+        vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
+        with ProgressBar(
+            total=len(texts), unit=" sentences", desc="embed", disable=not progress
+        ) as bar:
+            for rows in batches(self._lengths(texts), _TOKENS_PER_BATCH):
+                vectors[rows] = self._model.encode(
+                    [texts[row] for row in rows],
+                    batch_size=len(rows),
+                    show_progress_bar=False,
+                    normalize_embeddings=True,
+                    convert_to_numpy=True,
+                )
+                bar.update(len(rows))
         lengths = np.linalg.norm(vectors, axis=1)
         wrong = np.flatnonzero(~(np.abs(lengths - 1.0) <= _LENGTH_TOLERANCE))
         if wrong.size:
@@ -148,6 +157,16 @@ class SentenceEncoder:
                 f"{lengths[wrong[0]]}, expected 1; the first is {texts[wrong[0]][:80]!r}"
             )
         return vectors
+
+    def _lengths(self, texts: Sequence[str]) -> IntArray:
+        """Tokens that are read of each text; characters where the model has no limit of tokens."""
+        limit = self._model.max_seq_length
+        if limit is None:
+            return np.array([len(text) for text in texts], dtype=np.int64)
+        tokens = self._model.tokenizer(
+            list(texts), truncation=True, max_length=limit, return_attention_mask=False
+        )
+        return np.array([len(ids) for ids in tokens["input_ids"]], dtype=np.int64)
 
     def count_truncated(self, texts: Sequence[str]) -> int:
         """How many texts have more tokens than the model reads."""

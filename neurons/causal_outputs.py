@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.arrays import BoolArray, FloatArray, IntArray
-from neurons.batching import TokenBatch, batches, padded, tokenize
+from indexer.batching import batches
+from neurons.batching import TokenBatch, padded, tokenize
 from neurons.capture import captured
 from neurons.continuation import BlockAnswer, answer_kept, continued_after
 from neurons.experiments import Experiment

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from indexer.arrays import FloatArray
-from neurons.batching import TokenBatch, batches, padded, tokenize
+from indexer.batching import batches
+from neurons.batching import TokenBatch, padded, tokenize
 from neurons.subject import SubjectModel
 
 if TYPE_CHECKING:

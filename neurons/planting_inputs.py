@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.arrays import DoubleArray, FloatArray, IntArray
+from indexer.batching import batches
 from neurons.architectures import CapturePoint
-from neurons.batching import TokenBatch, batches, padded, tokenize
+from neurons.batching import TokenBatch, padded, tokenize
 from neurons.capture import recorded
 from neurons.pooling import pool, without_content
 from neurons.reading import ExtractionSettings, longest_input, token_budget

@@ -15,9 +15,10 @@ import numpy as np
 from pydantic import Field
 
 from indexer.arrays import IntArray
+from indexer.batching import batches
 from indexer.errors import BackendError, InputError
 from indexer.records import Record
-from neurons.batching import batches, padded
+from neurons.batching import padded
 from neurons.capture import captured
 from neurons.pieces import TokenizedPieces, cut, merged, whole
 from neurons.pooling import half_precision, pool

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.arrays import DoubleArray
-from neurons.batching import TokenBatch, batches, padded, tokenize
+from indexer.batching import batches
+from neurons.batching import TokenBatch, padded, tokenize
 from neurons.capture import captured
 from neurons.records import LayerSite
 from neurons.subject import SubjectModel

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from indexer.arrays import FloatArray
+from indexer.batching import batches
 from indexer.errors import InputError
-from neurons.batching import TokenizedText, batches, padded, tokenize
+from neurons.batching import TokenizedText, padded, tokenize
 from neurons.capture import captured
 from neurons.records import LayerSite, NeuronId
 from neurons.subject import SubjectModel

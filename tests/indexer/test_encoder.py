@@ -108,6 +108,27 @@ def test_order_of_texts_is_kept(bundled: SentenceEncoder) -> None:
     np.testing.assert_allclose(bundled.encode(SENTENCES), backwards, atol=2e-6)
 
 
+def test_texts_of_many_lengths_are_told_apart_in_batches_of_like_length(
+    bundled: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = ["good " * (1 + number % 7) + SENTENCES[number % 3] for number in range(60)]
+    together = bundled.encode(texts)
+    monkeypatch.setattr("indexer.encoder._TOKENS_PER_BATCH", 1)
+    alone = bundled.encode(texts)
+    np.testing.assert_allclose(together, alone, atol=2e-6)
+    np.testing.assert_allclose(together, mean_pooled_by_hand(texts), atol=2e-6)
+
+
+def test_a_model_without_a_limit_of_tokens_reads_its_texts(
+    bundled: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = bundled.encode([*SENTENCES, ""])
+    with monkeypatch.context() as patched:
+        patched.setattr(type(bundled._model), "max_seq_length", property(lambda _: None))
+        found = bundled.encode([*SENTENCES, ""])
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
 def test_no_texts_give_no_rows(bundled: SentenceEncoder) -> None:
     assert bundled.encode([]).shape == (0, 384)
     assert bundled.count_truncated([]) == 0
