@@ -91,7 +91,8 @@ class SpaceClusterings:
     def tried(self) -> tuple[Attempt, ...]:
         """The ladder of granularities, each clustered once."""
         counts = ladder(len(self.vectors), self.settings)
-        return tuple(self._attempt(n_clusters, 0) for n_clusters in counts)
+        restarts = self.settings.restarts
+        return tuple(self._attempt(n_clusters, 0, restarts) for n_clusters in counts)
 
     @cached_property
     def best(self) -> int:
@@ -104,25 +105,29 @@ class SpaceClusterings:
         enough = highest.silhouette - self.settings.standard_errors * highest.standard_error
         return next(each.n_clusters for each in self.tried if each.silhouette >= enough)
 
-    def at(self, *multiples: float) -> list[Attempt]:
-        """Clusterings at multiples of the best number of clusters, all repeats of each."""
+    def at(self, *multiples: float, restarts: int) -> list[Attempt]:
+        """Clusterings at multiples of the best number of clusters, all repeats of each.
+
+        Each is the best of some restarts; of more where it was asked for with more before.
+        """
         most = self.tried[-1].n_clusters
         counts = sorted({min(most, round(self.best * each)) for each in multiples})
         repeats = range(self.settings.repeats)
-        return [self._attempt(n_clusters, repeat) for n_clusters in counts for repeat in repeats]
+        return [self._attempt(count, repeat, restarts) for count in counts for repeat in repeats]
 
-    def _attempt(self, n_clusters: int, repeat: int) -> Attempt:
+    def _attempt(self, n_clusters: int, repeat: int, restarts: int) -> Attempt:
         key = (n_clusters, repeat)
         if key not in self.attempts:
-            self.attempts[key] = self._cluster(n_clusters, repeat)
+            self.attempts[key] = self._cluster(n_clusters, repeat, restarts)
         return self.attempts[key]
 
-    def _cluster(self, n_clusters: int, repeat: int) -> Attempt:
-        """The best of some restarts."""
-        first = self.seed + repeat * self.settings.restarts
+    def _cluster(self, n_clusters: int, repeat: int, restarts: int) -> Attempt:
+        # Apart for all repeats, however many restarts each has: the same start would vote twice.
+        most = max(self.settings.restarts, self.settings.part_restarts)
+        first = self.seed + repeat * most
         runs = [
             spherical_kmeans(self.vectors, n_clusters, first + restart)
-            for restart in range(self.settings.restarts)
+            for restart in range(restarts)
         ]
         silhouettes = [held_out_silhouettes(self.held_out, run.centroids) for run in runs]
         scores = [float(np.mean(each)) for each in silhouettes]

@@ -12,7 +12,8 @@ class GroupingSettings(Record):
 
     `neurons_weight` and `focus_weight` are the lengths of these views beside the embedding's 1.
     The number of clusters is the smallest whose silhouette is within `standard_errors` of the best.
-    `repeats` clusterings of each space and granularity vote on which clusters are stable. Clusters
+    `repeats` clusterings of each space and granularity vote on which clusters are stable, each the
+    best of `restarts`, or of `part_restarts` where only parts of groups come from it. Clusters
     below `minimum_stability` become groups only while less than `coverage` of the sentences is in a
     group, and parts of groups while there are fewer than `minimum_groups`. A group's handicap is
     `instability_handicap` times what its stability lacks to 1. Up to `maximum_parts` more,
@@ -29,6 +30,7 @@ class GroupingSettings(Record):
     standard_errors: float = Field(default=2.0, ge=0.0)
     repeats: int = Field(default=3, ge=2)
     restarts: int = Field(default=3, ge=1)
+    part_restarts: int = Field(default=1, ge=1)
     minimum_stability: float = Field(default=0.5, ge=0.0, le=1.0)
     maximum_parts: int = Field(default=256, ge=0)
     instability_handicap: float = Field(default=0.1, ge=0.0, le=0.5)

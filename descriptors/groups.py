@@ -90,7 +90,9 @@ def form_groups(
         SpaceClusterings(each.name, _vectors(each, rows), _vectors(each, held_out), settings, seed)
         for each in spaces
     ]
-    coarse = [attempt for each in clusterings for attempt in each.at(*_COARSE)]
+    coarse = [
+        attempt for each in clusterings for attempt in each.at(*_COARSE, restarts=settings.restarts)
+    ]
     found = _stable_clusters(coarse, len(rows), settings)
     if not found:
         raise InputError(
@@ -100,7 +102,11 @@ def form_groups(
         )
     voted = list(coarse)
     if settings.maximum_parts or len(found) < settings.minimum_groups:
-        fine = [[a for each in clusterings for a in each.at(multiple)] for multiple in _FINE]
+        restarts = settings.part_restarts
+        fine = [
+            [attempt for each in clusterings for attempt in each.at(multiple, restarts=restarts)]
+            for multiple in _FINE
+        ]
         found += _parts(fine, coarse, found, len(rows), settings)
         voted = list(dict.fromkeys([*coarse, *(attempt for level in fine for attempt in level)]))
     return Grouping(

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from neurons.matching import MatchingSettings
     from neurons.split_rows import SplitRanks
 
+_MOST_LACKING = 2.0
+
 
 @dataclass(frozen=True)
 class JudgeableSets:
@@ -153,9 +155,14 @@ def pooled_area(areas: SplitAreas, sets: JudgeableSets) -> DoubleArray:
 def candidate_statistic(
     pooled: DoubleArray, sets: JudgeableSets, settings: MatchingSettings
 ) -> DoubleArray:
-    """What the candidates of a tail are ordered by, from its `pooled_area` (`n_sets, n_units`)."""
+    """What the candidates of a tail are ordered by, from its `pooled_area` (`n_sets, n_units`).
+
+    The lower bound less the handicap, of which no more counts than `_MOST_LACKING` times what the
+    lower bound lacks to 1: what a unit tells apart all but perfectly comes first.
+    """
     n_rarer = rarer_sizes(sets.discover) + rarer_sizes(sets.validation)
-    return lower_bound(pooled, n_rarer, settings) - sets.handicaps[:, np.newaxis]
+    bound = lower_bound(pooled, n_rarer, settings)
+    return bound - np.minimum(sets.handicaps[:, np.newaxis], _MOST_LACKING * (1.0 - bound))
 
 
 def match_tail(

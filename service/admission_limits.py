@@ -32,6 +32,7 @@ LIMITS: Mapping[str, float] = {
     "grouping.standard_errors": 100,
     "grouping.repeats": 20,
     "grouping.restarts": 20,
+    "grouping.part_restarts": 20,
     "grouping.maximum_sentences": 200_000,
     "grouping.contrast_groups": 64,
     "grouping.contrast_per_group": 100,

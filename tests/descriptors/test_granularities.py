@@ -9,7 +9,7 @@ from scipy.stats import sem
 from descriptors.granularities import SpaceClusterings, ladder
 from descriptors.grouping_settings import GroupingSettings
 from indexer.arrays import FloatArray
-from indexer.clustering import held_out_silhouettes
+from indexer.clustering import held_out_silhouettes, spherical_kmeans
 
 SETTINGS = GroupingSettings(restarts=2, repeats=2)
 
@@ -86,7 +86,7 @@ def test_a_flat_silhouette_gives_few_clusters_and_without_tolerance_the_highest(
 
 def test_multiples_come_in_repeats_that_start_anew(clusterings: SpaceClusterings) -> None:
     best = clusterings.best
-    attempts = clusterings.at(1.0, 2.0)
+    attempts = clusterings.at(1.0, 2.0, restarts=2)
     most = clusterings.tried[-1].n_clusters
     counts = [best, best, min(most, 2 * best), min(most, 2 * best)]
     assert [each.n_clusters for each in attempts] == counts
@@ -95,19 +95,32 @@ def test_multiples_come_in_repeats_that_start_anew(clusterings: SpaceClusterings
     assert not np.array_equal(first, second)
 
 
+def test_attempts_of_one_start_differ_from_all_those_of_more() -> None:
+    vectors = np.random.default_rng(5).normal(size=(700, 24)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    settings = SETTINGS.model_copy(update={"part_restarts": 1})
+    alone = SpaceClusterings("text", vectors[:600], vectors[600:], settings, 0)
+    n_clusters = alone.tried[-1].n_clusters
+    # The first came with the ladder, the best of the starts 0 and 1; the second is start 2 alone.
+    first, second = alone.at(100.0, restarts=1)
+    starts = [spherical_kmeans(alone.vectors, n_clusters, start).centroids for start in range(3)]
+    assert any(np.array_equal(first.clustering.centroids, each) for each in starts[:2])
+    assert np.array_equal(second.clustering.centroids, starts[2])
+
+
 def test_nothing_is_clustered_twice(clusterings: SpaceClusterings) -> None:
-    once = clusterings.at(1.0, 2.0)
-    assert all(a is b for a, b in zip(once, clusterings.at(2.0, 1.0, 1.0), strict=True))
+    once = clusterings.at(1.0, 2.0, restarts=2)
+    assert all(a is b for a, b in zip(once, clusterings.at(2.0, 1.0, 1.0, restarts=2), strict=True))
     assert once[0] in clusterings.tried
 
 
 def test_multiples_beyond_the_ladder_end_at_its_top(clusterings: SpaceClusterings) -> None:
     most = clusterings.tried[-1].n_clusters
-    assert {each.n_clusters for each in clusterings.at(50.0, 80.0)} == {most}
+    assert {each.n_clusters for each in clusterings.at(50.0, 80.0, restarts=2)} == {most}
 
 
 def test_central_sentences_by_brute_force(clusterings: SpaceClusterings) -> None:
-    attempt = clusterings.at(2.0)[0]
+    attempt = clusterings.at(2.0, restarts=2)[0]
     assignment = attempt.clustering.assignment
     sizes = [int((assignment == n).sum()) for n in range(attempt.n_clusters)]
     cluster = int(np.argmax(sizes))

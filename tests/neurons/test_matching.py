@@ -229,6 +229,22 @@ def test_a_handicap_changes_the_order_and_nothing_else(planted_world: World) -> 
     )
 
 
+def test_a_handicap_keeps_nothing_back_that_a_unit_tells_apart_perfectly(
+    planted_world: World,
+) -> None:
+    """Unit 0 fires on half of set 0 alone; that half is set 1."""
+    world = planted_world
+    sets, activations = world.sets.copy(), world.activations.copy()
+    sets[1] = sets[0] & (np.arange(sets.shape[1]) % 2 == 0)
+    activations[sets[1], 0] = activations[:, 0].max() + 1.0
+    world = replace(world, sets=sets, activations=activations)
+    handicaps = np.zeros(len(sets))
+    handicaps[1] = 0.4
+    found = world.match(MatchingSettings(maximum_overlap=1.0), handicaps=handicaps)
+    first = found.descriptor[(found.neuron == 0) & (found.tail == 0) & (found.rank == 1)]
+    assert first.tolist() == [1]
+
+
 def test_handicaps_are_one_for_each_descriptor(planted_world: World) -> None:
     with pytest.raises(ValueError, match="2 handicaps for "):
         planted_world.match(handicaps=np.zeros(2))

@@ -95,7 +95,7 @@ class PlainMatcher:
         def statistic(number: int) -> float:
             first, second, _ = self.rarer[number]
             bound = self.bound(self.pooled(number, areas[number]), first + second)
-            return bound - float(self.handicaps[number])
+            return bound - min(float(self.handicaps[number]), 2.0 * (1.0 - bound))
 
         return sorted(areas, key=statistic, reverse=True)[: self.settings.candidates]
 

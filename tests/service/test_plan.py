@@ -63,6 +63,7 @@ def test_an_lm_is_planned_with_the_groups_of_the_run(settings: RunSettings, tmp_
     pytest.importorskip("openai")
     from service.pipeline import run_pipeline
 
+    settings = settings.model_copy(update={"group_sources": ("embeddings",)})
     told = settings.model_copy(update={"proposers": ("openai:any", "keyphrase")})
     plan = plan_run(told, tmp_path / "x", prices=Prices(prompt=2.0, completion=10.0))
     asked, local = plan.proposers
