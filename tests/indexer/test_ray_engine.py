@@ -87,6 +87,17 @@ def die(factor: int, portion: Step) -> int:
     return factor
 
 
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As many as a task of the engine has: on some processors more round otherwise."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def threads_here(encoder: SentenceEncoder, portion: int) -> tuple[int, str]:
     import torch
 

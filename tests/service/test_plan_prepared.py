@@ -1,6 +1,7 @@
 """A prepared plan and its pilot come true in the run that goes on from them."""
 
 import json
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,11 +49,16 @@ def answer(asked: Asked) -> Reply:
     return Reply(body=completion(said, usage=counted(asked, said)))
 
 
-def answer_badly_at_times(asked: Asked) -> Reply:
-    """Every third first answer has no phrase."""
-    if number(asked.text) % 3 == 0 and "cannot be used" not in asked.text:
-        return Reply(body=completion("I am not sure.", usage=counted(asked, "I am not sure.")))
-    return answer(asked)
+class Turns:
+    """The place of each text in the order in which they are first asked about."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def of(self, text: str) -> int:
+        with self._lock:
+            return self._places.setdefault(text, len(self._places))
 
 
 def counted(asked: Asked, said: str) -> dict[str, int]:
@@ -123,6 +129,14 @@ def test_a_pilot_foretells_what_the_run_takes(
 def test_second_attempts_are_foreseen(
     settings_for: Callable[..., RunSettings], tmp_path: Path
 ) -> None:
+    turns = Turns()
+
+    def answer_badly_at_times(asked: Asked) -> Reply:
+        """Every third first answer has no phrase."""
+        if "cannot be used" not in asked.text and turns.of(asked.text) % 3 == 0:
+            return Reply(body=completion("I am not sure.", usage=counted(asked, "I am not sure.")))
+        return answer(asked)
+
     with chat_server(answer_badly_at_times) as server:
         settings = settings_for(server)
         plan = plan_run(settings, tmp_path, pilot=PILOT)
@@ -195,8 +209,10 @@ def test_failures_of_a_pilot_are_shown_and_expected(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    turns = Turns()
+
     def fail_at_times(asked: Asked) -> Reply:
-        return failure(400, "no such thing") if number(asked.text) % 4 == 0 else answer(asked)
+        return failure(400, "no such thing") if turns.of(asked.text) % 4 == 0 else answer(asked)
 
     with chat_server(fail_at_times) as server:
         settings = settings_for(server)

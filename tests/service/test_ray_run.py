@@ -6,10 +6,12 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from indexer.errors import InputError
 from indexer.storage import read_json
@@ -28,6 +30,15 @@ pytestmark = [
 ]
 
 UNSTABLE = {"timings.json", ".lock"}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """As many as a task of the engine has: on some processors more round otherwise."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def settings_for(corpus: Path) -> RunSettings:

@@ -311,6 +311,7 @@ def look_at_every_page(visitor: Visitor, browser: Browser) -> None:
     visitor.go("runs/walked/descriptors")
     descriptor = visitor.page.locator("tbody th a").first.get_attribute("href")
     upload = visitor.page.request.get(f"{visitor.url}v1/uploads").json()["items"][0]["id"]
+    another = "L0.ffn.1" if neuron == "L0.ffn.0" else "L0.ffn.0"
     paths = [
         *(
             "",
@@ -324,7 +325,7 @@ def look_at_every_page(visitor: Visitor, browser: Browser) -> None:
         ),
         "runs/walked/evaluation?protocol=controls",
         "runs/walked/neurons?described=no",
-        f"runs/walked/neurons/{neuron}?beside=L0.ffn.0&beside_run=walked",
+        f"runs/walked/neurons/{neuron}?beside={another}&beside_run=walked",
         *("runs/walked/search?q=money", "runs/walked/descriptors", str(descriptor)),
     ]
     own = Visitor(browser.new_page(viewport=WIDE, color_scheme="dark"), visitor.url)  # type: ignore[arg-type]
