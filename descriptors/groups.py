@@ -29,10 +29,19 @@ from descriptors.stability import (
 from descriptors.views import Space
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import InputError
+from indexer.records import Record
 
 _COARSE = (1.0, math.sqrt(2.0), 2.0)
 _FINE = (2.0, math.sqrt(8.0), 4.0)
 """Granularities as multiples of the best number of clusters: of groups, and of parts of groups."""
+
+
+class ComparedGrouping(Record):
+    """A grouping as it did beside others; `correlation` tells how closely neurons follow it."""
+
+    spaces: tuple[str, ...]
+    groups: int
+    correlation: float
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Grouping:
     """The groups, and what was done to find them (for the manifest).
 
     `chosen` are the granularities whose clusters became groups or voted on them; `ungrouped` of the
-    `clustered` sentences are in no group.
+    `clustered` sentences are in no group; `compared` are the groupings that it was chosen from.
     """
 
     groups: tuple[Group, ...]
@@ -48,6 +57,12 @@ class Grouping:
     chosen: tuple[Granularity, ...]
     clustered: int
     ungrouped: int
+    compared: tuple[ComparedGrouping, ...] = ()
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The spaces that the sentences were clustered in."""
+        return tuple(dict.fromkeys(each.space for each in self.chosen))
 
 
 def subsample(rows: IntArray, limit: int, seed: int) -> IntArray:
@@ -77,6 +92,34 @@ def form_groups(
         InputError: too few sentences for two groups, or no cluster of `minimum_group` sentences.
         ValueError: no spaces or no validation rows.
     """
+    clusterings, rows = _clusterings(spaces, discover, validation, settings, seed)
+    return _grouping(clusterings, rows, settings)
+
+
+def alternative_groupings(
+    spaces: Sequence[Space],
+    discover: IntArray,
+    validation: IntArray,
+    settings: GroupingSettings,
+    seed: int,
+) -> tuple[Grouping, ...]:
+    """Groups by all spaces, and by the first alone where there are more; see `form_groups`.
+
+    The clusterings that they have in common are made once.
+    """
+    clusterings, rows = _clusterings(spaces, discover, validation, settings, seed)
+    taken = dict.fromkeys((len(clusterings), 1))
+    return tuple(_grouping(clusterings[:n_spaces], rows, settings) for n_spaces in taken)
+
+
+def _clusterings(
+    spaces: Sequence[Space],
+    discover: IntArray,
+    validation: IntArray,
+    settings: GroupingSettings,
+    seed: int,
+) -> tuple[list[SpaceClusterings], IntArray]:
+    """The spaces, yet to be clustered, and the rows that are."""
     if not spaces:
         raise ValueError("found no space, expected 1 or more")
     rows = subsample(discover, settings.maximum_sentences, seed)
@@ -90,6 +133,12 @@ def form_groups(
         SpaceClusterings(each.name, _vectors(each, rows), _vectors(each, held_out), settings, seed)
         for each in spaces
     ]
+    return clusterings, rows
+
+
+def _grouping(
+    clusterings: Sequence[SpaceClusterings], rows: IntArray, settings: GroupingSettings
+) -> Grouping:
     coarse = [
         attempt for each in clusterings for attempt in each.at(*_COARSE, restarts=settings.restarts)
     ]

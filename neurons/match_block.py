@@ -155,14 +155,18 @@ def pooled_area(areas: SplitAreas, sets: JudgeableSets) -> DoubleArray:
 def candidate_statistic(
     pooled: DoubleArray, sets: JudgeableSets, settings: MatchingSettings
 ) -> DoubleArray:
-    """What the candidates of a tail are ordered by, from its `pooled_area` (`n_sets, n_units`).
-
-    The lower bound less the handicap, of which no more counts than `_MOST_LACKING` times what the
-    lower bound lacks to 1: what a unit tells apart all but perfectly comes first.
-    """
+    """What the candidates of a tail are ordered by, from its `pooled_area` (`n_sets, n_units`)."""
     n_rarer = rarer_sizes(sets.discover) + rarer_sizes(sets.validation)
-    bound = lower_bound(pooled, n_rarer, settings)
-    return bound - np.minimum(sets.handicaps[:, np.newaxis], _MOST_LACKING * (1.0 - bound))
+    return handicapped(lower_bound(pooled, n_rarer, settings), sets.handicaps)
+
+
+def handicapped(bound: DoubleArray, handicaps: DoubleArray) -> DoubleArray:
+    """Lower bounds (`n_sets, n_units`) less the handicap of each set (`n_sets`).
+
+    No more of a handicap counts than `_MOST_LACKING` times what the lower bound lacks to 1: what a
+    unit tells apart all but perfectly comes first.
+    """
+    return np.asarray(bound - np.minimum(handicaps[:, np.newaxis], _MOST_LACKING * (1.0 - bound)))
 
 
 def match_tail(

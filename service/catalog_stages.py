@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from descriptors.contributions import contributions
-from descriptors.records import Split
-from indexer.arrays import FloatArray, IntArray
+from indexer.arrays import FloatArray
 from service.proposal_files import read_groups, read_proposals
 from service.proposal_stage import GROUPS, PROPOSALS, ProposalStage
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
 
 DESCRIPTORS = "descriptors.parquet"
 MEMBERSHIP = "membership.npz"
-
-_BACKGROUND = 4096
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +113,3 @@ class CatalogStages(ProposalStage):
         curated = curate(inputs, self.settings.curation)
         rows = discover_rows(self.corpus, support_sentences(edits))
         return apply_edits(curated, edits, rows), phrases
-
-    def background_rows(self) -> IntArray:
-        """Discover rows that stand for the corpus when chance is estimated."""
-        rows = self.rows(Split.DISCOVER)
-        if len(rows) <= _BACKGROUND:
-            return rows
-        generator = np.random.default_rng(self.settings.seed)
-        return np.sort(generator.choice(rows, _BACKGROUND, replace=False))

@@ -48,8 +48,8 @@ class RunOptions:
     groups: Annotated[
         list[str] | None,
         typer.Option(
-            help="Where groups of sentences come from, embeddings or neurons; repeat for both. "
-            "Default: both"
+            help="Where groups of sentences come from, embeddings or neurons; repeat for both: "
+            "then neurons take part if they follow such groups more closely. Default: both"
         ),
     ] = None
     focus: Annotated[

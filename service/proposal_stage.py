@@ -25,6 +25,8 @@ GROUPS = "proposals/groups.jsonl"
 PROPOSALS = "proposals/proposals.jsonl"
 NEURONS = "neurons"
 
+_BACKGROUND = 4096
+
 
 class ProposalStage(ExtractionStage):
     """Groups of sentences from embeddings, neurons and a focus, and proposals for them."""
@@ -105,6 +107,7 @@ class ProposalStage(ExtractionStage):
             "ungrouped_sentences": grouping.ungrouped,
             "chosen_granularities": [each.model_dump() for each in grouping.chosen],
             "tried_granularities": [each.model_dump() for each in grouping.tried],
+            "compared_groupings": [each.model_dump(mode="json") for each in grouping.compared],
             "proposals": len(proposals),
             "rejected_by_proposers": dict(sorted(rejected.items())),
             USAGE: usage_result(self.proposers),
@@ -116,15 +119,38 @@ class ProposalStage(ExtractionStage):
         Raises:
             InputError: the corpus is too small for groups.
         """
-        from descriptors.groups import form_groups
+        from descriptors.groups import alternative_groupings
 
-        return form_groups(
+        groupings = alternative_groupings(
             self._spaces(),
             self.rows(Split.DISCOVER),
             self.rows(Split.VALIDATION),
             self.settings.grouping,
             self.settings.seed,
         )
+        return groupings[0] if len(groupings) == 1 else self._followed_most(groupings)
+
+    def _followed_most(self, groupings: Sequence[Grouping]) -> Grouping:
+        from neurons.split_rows import Activations
+        from service.grouping_choice import GroupingEvidence, followed_most
+
+        evidence = GroupingEvidence(
+            activations=Activations.of_store(self.store),
+            vectors=self.vectors,
+            index=self.index,
+            background_rows=self.background_rows(),
+            discover=self._limited(Split.DISCOVER),
+            validation=self._limited(Split.VALIDATION),
+            seed=self.settings.seed,
+        )
+        return followed_most(groupings, evidence)
+
+    def _limited(self, split: Split) -> IntArray:
+        """The rows of a split that take part in forming groups, as many as are clustered."""
+        from descriptors.groups import subsample
+
+        limit = self.settings.grouping.maximum_sentences
+        return subsample(self.rows(split), limit, self.settings.seed)
 
     def group_texts(self, groups: Sequence[Group]) -> list[GroupTexts]:
         """What proposers may read of each group, whose vectors they need not compute again."""
@@ -169,7 +195,7 @@ class ProposalStage(ExtractionStage):
         from neurons.split_rows import Activations
 
         return activation_view(
-            Activations.of_store(self.store), self._fitted_on(), self.settings.seed
+            Activations.of_store(self.store), self._limited(Split.DISCOVER), self.settings.seed
         )
 
     def _focus_view(self) -> SentenceView:
@@ -177,15 +203,16 @@ class ProposalStage(ExtractionStage):
 
         return focus_view(
             self.settings.generation.prompts.focus or "",
-            self.corpus.texts_at(self._fitted_on()),
+            self.corpus.texts_at(self._limited(Split.DISCOVER)),
             self.encoder,
             self.embeddings,
             self.whitening.mean,
         )
 
-    def _fitted_on(self) -> IntArray:
-        """Discover rows that views are fitted on, as many as are clustered."""
-        from descriptors.groups import subsample
-
-        limit = self.settings.grouping.maximum_sentences
-        return subsample(self.rows(Split.DISCOVER), limit, self.settings.seed)
+    def background_rows(self) -> IntArray:
+        """Discover rows that stand for the corpus when chance is estimated."""
+        rows = self.rows(Split.DISCOVER)
+        if len(rows) <= _BACKGROUND:
+            return rows
+        generator = np.random.default_rng(self.settings.seed)
+        return np.sort(generator.choice(rows, _BACKGROUND, replace=False))

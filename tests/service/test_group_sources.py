@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +37,12 @@ def groups_of(out: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in lines]
 
 
+def compared_groupings(out: Path) -> list[dict[str, Any]]:
+    stage = json.loads((out / "stages" / "propose.json").read_text("utf-8"))
+    found: list[dict[str, Any]] = stage["result"]["compared_groupings"]
+    return found
+
+
 def stages_of(out: Path) -> set[str]:
     return {path.stem for path in (out / "stages").glob("*.json")}
 
@@ -54,12 +61,21 @@ def test_neurons_and_focus_each_form_groups_of_their_own(
     for out, needed in ((by_text, False), (by_neurons, True), (by_both, True), (focused, False)):
         assert stages_of(out) == (catalog if needed else catalog - {"extract"})
         assert (out / "activations").exists() == needed
+    compared = compared_groupings(by_both)
+    assert [each["spaces"] for each in compared] == [
+        ["embedding", "embedding_and_neuron"],
+        ["embedding"],
+    ]
+    taken = max(compared, key=lambda each: each["correlation"])
+    assert taken["groups"] == len(groups_of(by_both))
+    together = [set(space.split("_and_")) for space in taken["spaces"]]
     for out, spaces in (
         (by_text, [{"embedding"}]),
         (by_neurons, [{"neuron"}]),
-        (by_both, [{"embedding"}, {"embedding", "neuron"}]),
+        (by_both, together),
         (focused, [{"embedding", "focus"}]),
     ):
+        assert bool(compared_groupings(out)) == (out is by_both)
         sources = {str(group["source"]) for group in groups_of(out)}
         found = [{view for view in VIEWS if view in source} for source in sources]
         assert all(space in found for space in spaces)
