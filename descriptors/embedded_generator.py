@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -131,8 +131,7 @@ class EmbeddedGenerator:
             max_new_tokens=beam.maximum_tokens,
             # Longer names that might yet come out more probable are no better ones.
             early_stopping=True,
-            no_repeat_ngram_size=1,
-            suppress_tokens=self._never_written,
+            logits_processor=[_without(self._never_written)],
             eos_token_id=END_TOKEN,
             pad_token_id=0,
             return_dict_in_generate=True,
@@ -170,14 +169,32 @@ class EmbeddedGenerator:
         return cache
 
     @cached_property
-    def _never_written(self) -> list[int]:
+    def _never_written(self) -> torch.Tensor:
         """Tokens that stand for no text: [PAD], [MASK], [unused7]."""
         tokens = self.tokenizer.get_vocab()
-        return sorted(
-            number
-            for token, number in tokens.items()
-            if token.startswith("[") and token.endswith("]") and number != END_TOKEN
+        return torch.tensor(
+            sorted(
+                number
+                for token, number in tokens.items()
+                if token.startswith("[") and token.endswith("]") and number != END_TOKEN
+            )
         )
+
+
+def _without(
+    never_written: torch.Tensor,
+) -> Callable[[torch.Tensor, torch.Tensor], torch.Tensor]:
+    """What keeps `generate` from some tokens, and from any token that a name has already.
+
+    In place: the scores are of the whole vocabulary for every beam, so that each copy of them, as
+    transformers' own processors make, costs about as much as a layer of the decoder.
+    """
+
+    def bar(read: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        scores[:, never_written] = -torch.inf
+        return scores.scatter_(1, read, -torch.inf)
+
+    return bar
 
 
 def _joined(text: str) -> str:

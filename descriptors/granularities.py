@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 
 from descriptors.grouping_settings import GroupingSettings
 from indexer.arrays import FloatArray, IntArray
-from indexer.clustering import Clustering, held_out_silhouettes, spherical_kmeans
+from indexer.clustering import Clustering, held_out_silhouettes, spherical_clusterings
 from indexer.records import Record
 
 
@@ -91,8 +93,7 @@ class SpaceClusterings:
     def tried(self) -> tuple[Attempt, ...]:
         """The ladder of granularities, each clustered once."""
         counts = ladder(len(self.vectors), self.settings)
-        restarts = self.settings.restarts
-        return tuple(self._attempt(n_clusters, 0, restarts) for n_clusters in counts)
+        return tuple(self._attempts([(count, 0) for count in counts], self.settings.restarts))
 
     @cached_property
     def best(self) -> int:
@@ -113,22 +114,24 @@ class SpaceClusterings:
         most = self.tried[-1].n_clusters
         counts = sorted({min(most, round(self.best * each)) for each in multiples})
         repeats = range(self.settings.repeats)
-        return [self._attempt(count, repeat, restarts) for count in counts for repeat in repeats]
+        wanted = [(count, repeat) for count in counts for repeat in repeats]
+        return self._attempts(wanted, restarts)
 
-    def _attempt(self, n_clusters: int, repeat: int, restarts: int) -> Attempt:
-        key = (n_clusters, repeat)
-        if key not in self.attempts:
-            self.attempts[key] = self._cluster(n_clusters, repeat, restarts)
-        return self.attempts[key]
-
-    def _cluster(self, n_clusters: int, repeat: int, restarts: int) -> Attempt:
+    def _attempts(self, wanted: Sequence[tuple[int, int]], restarts: int) -> list[Attempt]:
+        missing = [key for key in wanted if key not in self.attempts]
         # Apart for all repeats, however many restarts each has: the same start would vote twice.
         most = max(self.settings.restarts, self.settings.part_restarts)
-        first = self.seed + repeat * most
-        runs = [
-            spherical_kmeans(self.vectors, n_clusters, first + restart)
+        starts = [
+            (n_clusters, self.seed + repeat * most + restart)
+            for n_clusters, repeat in missing
             for restart in range(restarts)
         ]
+        runs = iter(spherical_clusterings(self.vectors, starts))
+        for n_clusters, repeat in missing:
+            self.attempts[n_clusters, repeat] = self._best_of(list(islice(runs, restarts)), repeat)
+        return [self.attempts[key] for key in wanted]
+
+    def _best_of(self, runs: Sequence[Clustering], repeat: int) -> Attempt:
         silhouettes = [held_out_silhouettes(self.held_out, run.centroids) for run in runs]
         scores = [float(np.mean(each)) for each in silhouettes]
         best = int(np.argmax(scores))

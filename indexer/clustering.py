@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 
 from indexer.arrays import FloatArray, IntArray
+from indexer.faiss_module import faiss_module
 from indexer.neighbours import SIMILARITY_TOLERANCE
 
 _MOST_STEPS = 25
+_MOST_AT_A_TIME = 8
 _LEAST_GAIN = 1e-4
 """Share of the objective, the sum of similarities to the nearest centroid."""
 
@@ -22,6 +26,26 @@ class Clustering:
     assignment: IntArray
 
 
+def spherical_clusterings(
+    vectors: FloatArray, starts: Sequence[tuple[int, int]]
+) -> list[Clustering]:
+    """Cluster unit vectors once for each number of clusters and seed; see `spherical_kmeans`.
+
+    As many at a time as FAISS has threads, each on one of them: most of a clustering of a few
+    thousand vectors is no matrix product, which alone would keep all threads at work.
+    """
+    faiss = faiss_module()
+
+    def cluster(start: tuple[int, int]) -> Clustering:
+        # The number of OpenMP threads is one of each thread that asks for work.
+        faiss.omp_set_num_threads(1)
+        return spherical_kmeans(vectors, *start)
+
+    n_threads = min(faiss.omp_get_max_threads(), _MOST_AT_A_TIME)
+    with ThreadPoolExecutor(n_threads, thread_name_prefix="k-means") as threads:
+        return list(threads.map(cluster, starts))
+
+
 def spherical_kmeans(vectors: FloatArray, n_clusters: int, seed: int) -> Clustering:
     """Cluster unit vectors by cosine similarity (Dhillon & Modha 2001), with FAISS.
 
@@ -30,8 +54,7 @@ def spherical_kmeans(vectors: FloatArray, n_clusters: int, seed: int) -> Cluster
     Raises:
         ValueError: fewer vectors than clusters.
     """
-    import faiss
-
+    faiss = faiss_module()
     if not 1 <= n_clusters <= len(vectors):
         raise ValueError(f"cannot make {n_clusters} clusters of {len(vectors)} vectors")
     trainer = faiss.Kmeans(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import RunError
+from indexer.faiss_module import faiss_module
 from indexer.neighbours import Neighbours, best_first
 from indexer.storage import atomic_path
 
@@ -32,24 +32,19 @@ class RangeAnswer:
     ids: IntArray
 
 
-def _faiss() -> Any:
-    # Its type stubs leave out the search parameters and the callback writer.
-    return importlib.import_module("faiss")
-
-
 def faiss_version() -> str:
     """The version of the installed FAISS."""
-    return str(_faiss().__version__)
+    return str(faiss_module().__version__)
 
 
 def new_exact_index(dimension: int) -> Any:
     """An empty index that compares a query with every vector."""
-    return _faiss().IndexFlatIP(dimension)
+    return faiss_module().IndexFlatIP(dimension)
 
 
 def new_inverted_lists_index(training_rows: FloatArray, n_lists: int, seed: int) -> Any:
     """An empty index over `n_lists` spherical k-means cells of `training_rows` (unit rows)."""
-    faiss = _faiss()
+    faiss = faiss_module()
     dimension = training_rows.shape[1]
     index = faiss.IndexIVFFlat(
         faiss.IndexFlatIP(dimension), dimension, n_lists, faiss.METRIC_INNER_PRODUCT
@@ -90,7 +85,7 @@ def within(index: Any, queries: FloatArray, minimum_similarity: float) -> RangeA
 def _probing(index: Any, n_probes: int) -> Any:
     if not hasattr(index, "nprobe"):
         return None
-    return _faiss().SearchParametersIVF(nprobe=n_probes)
+    return faiss_module().SearchParametersIVF(nprobe=n_probes)
 
 
 def write_index(index: Any, path: Path) -> None:
@@ -99,7 +94,7 @@ def write_index(index: Any, path: Path) -> None:
     Raises:
         RunError: the file cannot be written.
     """
-    faiss = _faiss()
+    faiss = faiss_module()
     with atomic_path(path) as partial, partial.open("wb") as handle:
         # FAISS's own file writer only prints when the last write meets a full disk.
         faiss.write_index(index, faiss.PyCallbackIOWriter(handle.write))
@@ -111,7 +106,7 @@ def read_index(path: Path) -> Any:
     Raises:
         RunError: FAISS cannot read it.
     """
-    faiss = _faiss()
+    faiss = faiss_module()
     try:
         return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:

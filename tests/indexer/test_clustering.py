@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from indexer.arrays import FloatArray, IntArray
-from indexer.clustering import held_out_silhouettes, spherical_kmeans
+from indexer.clustering import held_out_silhouettes, spherical_clusterings, spherical_kmeans
 from indexer.neighbours import Vectors
 
 
@@ -171,3 +171,21 @@ def test_silhouette_needs_two_clusters_and_vectors() -> None:
         held_out_silhouettes(random_units(4, 3), random_units(1, 3))
     with pytest.raises(ValueError, match="found 0 and 2"):
         held_out_silhouettes(random_units(4, 3)[:0], random_units(2, 3))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_many_clusterings_are_those_one_by_one_on_any_number_of_threads(n_threads: int) -> None:
+    vectors = random_units(400, 24)
+    starts = [(8, 0), (8, 1), (20, 2), (3, 7), (8, 0), (40, 2**31 + 3)]
+    one_by_one = [spherical_kmeans(vectors, *start) for start in starts]
+    importlib.import_module("faiss").omp_set_num_threads(n_threads)
+    found = spherical_clusterings(vectors, starts)
+    for own, expected in zip(found, one_by_one, strict=True):
+        np.testing.assert_array_equal(own.centroids, expected.centroids)
+        np.testing.assert_array_equal(own.assignment, expected.assignment)
+    assert spherical_clusterings(vectors, []) == []
+
+
+def test_of_many_clusterings_one_that_cannot_be_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot make 9 clusters of 8 vectors"):
+        spherical_clusterings(random_units(8, 4), [(2, 0), (9, 0)])

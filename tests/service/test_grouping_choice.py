@@ -31,7 +31,7 @@ def vectors(labels: IntArray) -> FloatArray:
     pairs = np.repeat(random.normal(size=(N_CLUSTERS // 2, 32)), 2, axis=0)
     centres = (pairs + 0.5 * random.normal(size=pairs.shape))[labels]
     near = (centres + 0.15 * random.normal(size=centres.shape)).astype(np.float32)
-    return near / np.linalg.norm(near, axis=1, keepdims=True)
+    return np.asarray(near / np.linalg.norm(near, axis=1, keepdims=True), dtype=np.float32)
 
 
 def grouping(space: str, sets: list[IntArray]) -> Grouping:
@@ -67,13 +67,15 @@ def test_the_grouping_that_neurons_follow_is_taken(
     """Neurons that fire on clusters, or on pairs of them; groups of the one and of the other."""
     of_asked = labels if asked == "clusters" else labels // 2
     neurons = np.eye(N_CLUSTERS)[of_asked][:, : of_asked.max() + 1]
-    neurons = (neurons + 0.3 * np.random.default_rng(2).random(neurons.shape)).astype(np.float32)
+    noisy = neurons + 0.3 * np.random.default_rng(2).random(neurons.shape)
     by_name = {
         name: grouping(name, [DISCOVER[own[DISCOVER] == number] for number in range(own.max() + 1)])
         for name, own in (("clusters", labels), ("pairs", labels // 2))
     }
     order = sorted(by_name, key=lambda name: name != first)
-    chosen = followed_most([by_name[name] for name in order], evidence(vectors, neurons))
+    chosen = followed_most(
+        [by_name[name] for name in order], evidence(vectors, noisy.astype(np.float32))
+    )
     assert chosen.groups == by_name[asked].groups
     assert chosen.spaces == (asked,)
     compared = {each.spaces: each.correlation for each in chosen.compared}
