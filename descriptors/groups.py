@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,6 +35,10 @@ from indexer.records import Record
 _COARSE = (1.0, math.sqrt(2.0), 2.0)
 _FINE = (2.0, math.sqrt(8.0), 4.0)
 """Granularities as multiples of the best number of clusters: of groups, and of parts of groups."""
+
+
+class _NoClusterError(InputError):
+    """No cluster has as many sentences as a group must have."""
 
 
 class ComparedGrouping(Record):
@@ -105,11 +110,15 @@ def alternative_groupings(
 ) -> tuple[Grouping, ...]:
     """Groups by all spaces, and by the first alone where there are more; see `form_groups`.
 
-    The clusterings that they have in common are made once.
+    The clusterings that they have in common are made once. Where the first alone has no cluster
+    that is large enough, there is no such alternative.
     """
     clusterings, rows = _clusterings(spaces, discover, validation, settings, seed)
-    taken = dict.fromkeys((len(clusterings), 1))
-    return tuple(_grouping(clusterings[:n_spaces], rows, settings) for n_spaces in taken)
+    found = [_grouping(clusterings, rows, settings)]
+    if len(clusterings) > 1:
+        with suppress(_NoClusterError):
+            found.append(_grouping(clusterings[:1], rows, settings))
+    return tuple(found)
 
 
 def _clusterings(
@@ -144,7 +153,7 @@ def _grouping(
     ]
     found = _stable_clusters(coarse, len(rows), settings)
     if not found:
-        raise InputError(
+        raise _NoClusterError(
             f"no cluster of {len(rows)} sentences in the discover split has "
             f"{settings.minimum_group} sentences. A lower minimum_group (mean_group is "
             f"{settings.mean_group}) or more text works."

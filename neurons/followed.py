@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,16 +18,40 @@ if TYPE_CHECKING:
     from neurons.matching import MatchingSettings
 
 N_UNITS = 1_500
+_RANKED_AT_A_TIME = 256
+
+
+@dataclass(frozen=True, eq=False)
+class SampledNeurons:
+    """Some neurons on the sentences of two splits.
+
+    Attributes:
+        discover: rows on which descriptors are chosen.
+        validation: rows on which they are judged.
+        values: activations as stored, the rows of discover first (`n_rows, n_units`).
+    """
+
+    discover: IntArray
+    validation: IntArray
+    values: Block
+
+    @classmethod
+    def of(
+        cls, activations: Activations, discover: IntArray, validation: IntArray, seed: int
+    ) -> SampledNeurons:
+        """A seeded sample of `N_UNITS` neurons, or all where there are no more."""
+        wanted = np.zeros(activations.n_neurons, dtype=np.bool_)
+        wanted[np.random.default_rng(seed).permutation(activations.n_neurons)[:N_UNITS]] = True
+        rows = np.concatenate([discover, validation])
+        taken = [values for _, values in wanted_columns(activations, rows, wanted)]
+        return cls(discover, validation, np.concatenate(taken, axis=1))
 
 
 def mean_first_correlation(
-    activations: Activations,
+    neurons: SampledNeurons,
     membership: csr_matrix,
     handicaps: DoubleArray,
-    discover: IntArray,
-    validation: IntArray,
     settings: MatchingSettings,
-    seed: int,
 ) -> float:
     """Mean Spearman correlation of the tails of neurons with their first descriptor, on validation.
 
@@ -36,31 +61,23 @@ def mean_first_correlation(
     a neuron that is constant on a split.
 
     Args:
-        activations: all neurons; a seeded sample of `N_UNITS` stands for them.
+        neurons: what is to be followed.
         membership: every stored entry is a member (`n_descriptors, n_sentences`).
         handicaps: AUROC by which each comes after others (`n_descriptors`).
-        discover: rows on which descriptors are chosen.
-        validation: rows on which they are judged.
         settings: standard errors, and how many members can be judged.
-        seed: of the sample.
     """
-    usable = _enough(membership[:, discover], settings.minimum_discover)
-    usable &= _enough(membership[:, validation], settings.minimum_held_out)
+    usable = _enough(membership[:, neurons.discover], settings.minimum_discover)
+    usable &= _enough(membership[:, neurons.validation], settings.minimum_held_out)
     if not usable.any():
         return 0.0
-    sets = [indicator(membership[usable][:, rows]) for rows in (discover, validation)]
-    wanted = np.zeros(activations.n_neurons, dtype=np.bool_)
-    wanted[np.random.default_rng(seed).permutation(activations.n_neurons)[:N_UNITS]] = True
-    rows = np.concatenate([discover, validation])
-    found = [
-        _first_correlations(
-            (values[: len(discover)], values[len(discover) :]),
-            (sets[0], sets[1]),
-            handicaps[usable],
-            settings,
-        )
-        for _, values in wanted_columns(activations, rows, wanted)
-    ]
+    chosen = membership[usable]
+    sets = indicator(chosen[:, neurons.discover]), indicator(chosen[:, neurons.validation])
+    n_discover = len(neurons.discover)
+    found = []
+    for first in range(0, neurons.values.shape[1], _RANKED_AT_A_TIME):
+        values = neurons.values[:, first : first + _RANKED_AT_A_TIME]
+        splits = values[:n_discover], values[n_discover:]
+        found.append(_first_correlations(splits, sets, handicaps[usable], settings))
     return float(np.concatenate(found).mean())
 
 

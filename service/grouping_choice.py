@@ -12,12 +12,11 @@ from descriptors.groups import ComparedGrouping, Grouping
 from descriptors.membership import MembershipSettings, build_membership
 from descriptors.records import Descriptor
 from indexer.arrays import FloatArray, IntArray
-from neurons.followed import mean_first_correlation
+from neurons.followed import SampledNeurons, mean_first_correlation
 from neurons.matching import MatchingSettings
 
 if TYPE_CHECKING:
     from indexer.index import VectorIndex
-    from neurons.split_rows import Activations
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,22 +24,16 @@ class GroupingEvidence:
     """What groupings are compared by.
 
     Attributes:
-        activations: the neurons.
+        neurons: on the sentences by which a neuron's group is chosen and judged.
         vectors: unit vectors of all sentences (`n_sentences, n_components`).
         index: the same vectors, indexed.
         background_rows: discover rows that stand for the corpus when chance is estimated.
-        discover: rows on which a neuron's group is chosen.
-        validation: rows that tell how closely the neuron follows it.
-        seed: of the neurons that are asked.
     """
 
-    activations: Activations
+    neurons: SampledNeurons
     vectors: FloatArray
     index: VectorIndex
     background_rows: IntArray
-    discover: IntArray
-    validation: IntArray
-    seed: int
 
 
 def followed_most(groupings: Sequence[Grouping], evidence: GroupingEvidence) -> Grouping:
@@ -90,11 +83,8 @@ def _correlation(grouping: Grouping, evidence: GroupingEvidence) -> float:
         MembershipSettings(),
     )
     return mean_first_correlation(
-        evidence.activations,
+        evidence.neurons,
         membership,
         np.array([group.handicap for group in grouping.groups], dtype=np.float64),
-        evidence.discover,
-        evidence.validation,
         MatchingSettings(),
-        evidence.seed,
     )

@@ -131,17 +131,20 @@ class ProposalStage(ExtractionStage):
         return groupings[0] if len(groupings) == 1 else self._followed_most(groupings)
 
     def _followed_most(self, groupings: Sequence[Grouping]) -> Grouping:
+        from neurons.followed import SampledNeurons
         from neurons.split_rows import Activations
         from service.grouping_choice import GroupingEvidence, followed_most
 
         evidence = GroupingEvidence(
-            activations=Activations.of_store(self.store),
+            neurons=SampledNeurons.of(
+                Activations.of_store(self.store),
+                self._limited(Split.DISCOVER),
+                self._limited(Split.VALIDATION),
+                self.settings.seed,
+            ),
             vectors=self.vectors,
             index=self.index,
             background_rows=self.background_rows(),
-            discover=self._limited(Split.DISCOVER),
-            validation=self._limited(Split.VALIDATION),
-            seed=self.settings.seed,
         )
         return followed_most(groupings, evidence)
 

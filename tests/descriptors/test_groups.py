@@ -444,6 +444,23 @@ def test_alternatives_are_the_groupings_by_all_spaces_and_by_the_first() -> None
     assert alternative_groupings(spaces[:1], discover, validation, SETTINGS, 0) == (first,)
 
 
+def test_a_first_space_without_large_clusters_is_no_alternative() -> None:
+    small, labels = planted(30, 12)
+    one_large = np.where(labels[:, np.newaxis] < 15, small[:1], small)
+    spaces = [
+        Space((WeightedView(name, vectors.__getitem__),))
+        for name, vectors in (("small", small), ("large", one_large))
+    ]
+    rows = np.arange(len(small))
+    discover, validation = rows[rows % 3 > 0], rows[rows % 3 == 0]
+    settings = changed(minimum_group=100)
+    with pytest.raises(InputError, match="no cluster of 240 sentences"):
+        form_groups(spaces[:1], discover, validation, settings, 0)
+    (found,) = alternative_groupings(spaces, discover, validation, settings, 0)
+    assert found.spaces == ("small", "large")
+    assert {labels[row] for row in found.groups[0].rows} >= set(range(15))
+
+
 def test_views_are_asked_for_discover_and_validation_rows_only() -> None:
     vectors = planted(8, 30)[0]
     asked: set[int] = set()

@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from scipy.stats import spearmanr
 
 from neurons.auroc import auroc
-from neurons.followed import mean_first_correlation
+from neurons.followed import N_UNITS, SampledNeurons, mean_first_correlation
 from neurons.match_block import handicapped
 from neurons.matching import MatchingSettings
 from neurons.significance import conservative_standard_error
@@ -65,16 +65,9 @@ def test_as_by_hand_with_scipy(seed: int, ties: bool, widest: int) -> None:
     membership = random.random((5, 120)) < random.uniform(0.2, 0.8, (5, 1))
     handicaps = random.uniform(0.0, 0.2, 5)
     discover, validation = np.arange(0, 80), np.arange(80, 110)
-    found = mean_first_correlation(
-        stored(array.astype(np.float32), widest),
-        csr_matrix(membership),
-        handicaps,
-        discover,
-        validation,
-        SETTINGS,
-        seed,
-    )
     array = array.astype(np.float32)
+    neurons = SampledNeurons.of(stored(array, widest), discover, validation, seed)
+    found = mean_first_correlation(neurons, csr_matrix(membership), handicaps, SETTINGS)
     expected = by_hand(array, membership, handicaps, discover, validation)
     assert found == pytest.approx(expected, abs=1e-9)
 
@@ -93,15 +86,8 @@ def planted(shares: list[float], n_sentences: int = 600) -> tuple[NDArray[np.flo
 
 def follow(array: NDArray[np.floating], membership: csr_matrix, seed: int = 0) -> float:
     rows = np.arange(len(array))
-    return mean_first_correlation(
-        stored(array),
-        membership,
-        np.zeros(membership.shape[0]),
-        rows[::2],
-        rows[1::2],
-        SETTINGS,
-        seed,
-    )
+    neurons = SampledNeurons.of(stored(array), rows[::2], rows[1::2], seed)
+    return mean_first_correlation(neurons, membership, np.zeros(membership.shape[0]), SETTINGS)
 
 
 def test_what_neurons_respond_to_is_followed_and_nothing_else_is() -> None:
@@ -138,8 +124,24 @@ def test_sentences_of_no_split_do_not_matter() -> None:
     changed[test] = np.random.default_rng(0).normal(size=changed[test].shape)
     found = [
         mean_first_correlation(
-            stored(each), membership, np.zeros(4), discover, validation, SETTINGS, 0
+            SampledNeurons.of(stored(each), discover, validation, 0),
+            membership,
+            np.zeros(4),
+            SETTINGS,
         )
         for each in (array, changed)
     ]
     assert found[0] == found[1]
+
+
+def test_a_sample_is_of_the_size_and_of_the_seed() -> None:
+    array = np.random.default_rng(0).normal(size=(20, N_UNITS + 40)).astype(np.float16)
+    rows = np.arange(20)
+    first, again, other = (
+        SampledNeurons.of(stored(array, 300), rows[10:15], rows[:4], seed) for seed in (0, 0, 1)
+    )
+    assert first.values.shape == (9, N_UNITS)
+    np.testing.assert_array_equal(first.values, again.values)
+    assert (first.values != other.values).any()
+    columns = {column.tobytes() for column in array[[10, 11, 12, 13, 14, 0, 1, 2, 3]].T}
+    assert {column.tobytes() for column in first.values.T} <= columns

@@ -10,6 +10,7 @@ from descriptors.groups import Grouping
 from descriptors.records import Group
 from indexer.arrays import FloatArray, IntArray
 from indexer.index import VectorIndex
+from neurons.followed import SampledNeurons
 from neurons.split_rows import Activations, Block
 from service.grouping_choice import GroupingEvidence, followed_most
 
@@ -48,14 +49,12 @@ def evidence(vectors: FloatArray, neurons: FloatArray) -> GroupingEvidence:
     def blocks(_n_units: int) -> Iterator[Block]:
         yield neurons
 
+    activations = Activations(neurons.shape[1], len(neurons), blocks)
     return GroupingEvidence(
-        activations=Activations(neurons.shape[1], len(neurons), blocks),
+        neurons=SampledNeurons.of(activations, DISCOVER, VALIDATION, seed=0),
         vectors=vectors,
         index=VectorIndex.build(vectors),
         background_rows=DISCOVER,
-        discover=DISCOVER,
-        validation=VALIDATION,
-        seed=0,
     )
 
 
