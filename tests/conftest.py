@@ -52,6 +52,29 @@ CONFIGURATIONS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def one_torch_thread() -> Iterator[None]:
+    """As many as a task on a cluster has: on some processors more round otherwise."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def one_faiss_thread() -> Iterator[None]:
+    """FAISS's threads wait for each other by spinning: many times slower on busy cores."""
+    from indexer.faiss_module import faiss_module
+
+    faiss = faiss_module()
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    yield
+    faiss.omp_set_num_threads(before)
+
+
 @pytest.fixture(params=sorted(CONFIGURATIONS))
 def family(request: pytest.FixtureRequest) -> str:
     """Every supported family in turn."""

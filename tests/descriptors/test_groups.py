@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import importlib
 import math
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -19,17 +17,9 @@ from indexer.arrays import FloatArray, IntArray
 from indexer.errors import InputError
 from indexer.neighbours import Vectors
 
+pytestmark = pytest.mark.usefixtures("one_faiss_thread")
+
 SETTINGS = GroupingSettings()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """FAISS's threads wait for each other by spinning: many times slower on busy cores."""
-    faiss = importlib.import_module("faiss")
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    yield
-    faiss.omp_set_num_threads(threads)
 
 
 def unit(rows: Vectors) -> FloatArray:

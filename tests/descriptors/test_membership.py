@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
@@ -23,18 +22,10 @@ from descriptors.records import Descriptor
 from indexer.arrays import DoubleArray, FloatArray, IntArray
 from indexer.index import VectorIndex
 
+pytestmark = pytest.mark.usefixtures("one_faiss_thread")
+
 SETTINGS = MembershipSettings()
 NO_SUPPORT = np.empty((0, 8), np.float32)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """FAISS's threads wait for each other by spinning: many times slower on busy cores."""
-    faiss = importlib.import_module("faiss")
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    yield
-    faiss.omp_set_num_threads(threads)
 
 
 def unit(rows: FloatArray | DoubleArray) -> FloatArray:

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,17 +13,10 @@ from sklearn.metrics import adjusted_rand_score
 
 from indexer.arrays import FloatArray, IntArray
 from indexer.clustering import held_out_silhouettes, spherical_clusterings, spherical_kmeans
+from indexer.faiss_module import faiss_module
 from indexer.neighbours import Vectors
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """FAISS's threads wait for each other by spinning: many times slower on busy cores."""
-    faiss = importlib.import_module("faiss")
-    threads = faiss.omp_get_max_threads()
-    faiss.omp_set_num_threads(1)
-    yield
-    faiss.omp_set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_faiss_thread")
 
 
 def unit(rows: Vectors) -> FloatArray:
@@ -178,8 +169,9 @@ def test_many_clusterings_are_those_one_by_one_on_any_number_of_threads(n_thread
     vectors = random_units(400, 24)
     starts = [(8, 0), (8, 1), (20, 2), (3, 7), (8, 0), (40, 2**31 + 3)]
     one_by_one = [spherical_kmeans(vectors, *start) for start in starts]
-    importlib.import_module("faiss").omp_set_num_threads(n_threads)
+    faiss_module().omp_set_num_threads(n_threads)
     found = spherical_clusterings(vectors, starts)
+    faiss_module().omp_set_num_threads(1)
     for own, expected in zip(found, one_by_one, strict=True):
         np.testing.assert_array_equal(own.centroids, expected.centroids)
         np.testing.assert_array_equal(own.assignment, expected.assignment)

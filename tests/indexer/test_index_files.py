@@ -11,6 +11,7 @@ import pytest
 from indexer.arrays import FloatArray
 from indexer.errors import RunError
 from indexer.faiss_backend import write_index
+from indexer.faiss_module import faiss_module
 from indexer.index import VectorIndex
 from indexer.index_manifest import IndexKind, read_manifest, vectors_fingerprint
 from indexer.inverted_lists import build_inverted_lists
@@ -156,10 +157,8 @@ def test_loaded_index_survives_a_new_one_in_its_place(tmp_path: Path) -> None:
 
 
 def test_index_file_written_elsewhere_is_whole(tmp_path: Path) -> None:
-    import faiss
-
     lists = build_inverted_lists(small_vectors(500), seed=0)
     write_index(lists.index, tmp_path / "new" / "lists.faiss")
     native = tmp_path / "native.faiss"
-    faiss.write_index(lists.index, str(native))
+    faiss_module().write_index(lists.index, str(native))
     assert (tmp_path / "new" / "lists.faiss").read_bytes() == native.read_bytes()

@@ -19,6 +19,7 @@ from indexer.ray_engine import AHEAD, RayEngine
 ray: Any = pytest.importorskip("ray", reason="needs the extra `ray`")
 
 pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
     pytest.mark.slow,
     # Ray leaves the log files of the processes it starts for the garbage collector to close.
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
@@ -85,17 +86,6 @@ def die(factor: int, portion: Step) -> int:
     write(portion.log, str(portion.number))
     os.kill(os.getpid(), signal.SIGKILL)
     return factor
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As many as a task of the engine has: on some processors more round otherwise."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def threads_here(encoder: SentenceEncoder, portion: int) -> tuple[int, str]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from eval.controls import ControlSettings, goal, holds
 from eval.lexical import LEXICAL_FILE, LexicalControl, LexicalSettings, write_lexical
@@ -27,13 +25,7 @@ from service.lexical_stage import LexicalTask, lexical_record
 from service.pipeline import run_pipeline
 from service.settings import RunSettings
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 def evaluated(out: Path, settings: RunSettings | None = None) -> EvaluatedRun:

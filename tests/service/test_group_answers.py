@@ -3,12 +3,10 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from scipy.sparse import csr_matrix
 from sklearn.metrics import roc_auc_score
 
@@ -27,13 +25,7 @@ from service.settings import RunSettings
 from service.terminal import show_run
 from service.terminal_explain import show_explained
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from indexer.errors import InputError, RunError
 from neurons.neurox import NeuroxSentence
@@ -24,13 +23,7 @@ from service.pipeline import report_run, run_pipeline
 from service.plan import plan_run
 from service.settings import RunSettings
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from eval.lexical import LexicalControl, LexicalSettings, read_lexical
 from indexer.engine import LocalEngine
@@ -25,15 +24,9 @@ from service.lexical_stage import LEXICAL, SCRATCH, LexicalStage
 from service.run_directory import RunDirectory
 from service.settings import RunSettings
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 TWO = LexicalSettings(seeds=2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import random
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 from scipy.sparse import csr_matrix, load_npz
 from sklearn.metrics import roc_auc_score
 
@@ -81,7 +79,7 @@ LABELLED = {
 }
 MATCHING = {"null_quantile": 0.8, "minimum_discover": 3, "minimum_auroc": 0.6}
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_torch_thread")]
 
 
 def settings_for(corpus: Path, **changes: Any) -> RunSettings:
@@ -111,14 +109,6 @@ class Finished:
     out: Path
     settings: RunSettings
     summary: RunSummary
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,10 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from indexer.errors import InputError
 from indexer.storage import read_json
@@ -23,6 +21,7 @@ from service.settings import RunSettings
 ray: Any = pytest.importorskip("ray", reason="needs the extra `ray`")
 
 pytestmark = [
+    pytest.mark.usefixtures("one_torch_thread"),
     pytest.mark.slow,
     # Ray leaves the log files of the processes it starts for the garbage collector to close.
     pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning"),
@@ -30,15 +29,6 @@ pytestmark = [
 ]
 
 UNSTABLE = {"timings.json", ".lock"}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As many as a task of the engine has: on some processors more round otherwise."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def settings_for(corpus: Path) -> RunSettings:

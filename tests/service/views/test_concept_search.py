@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from scipy.sparse import csr_matrix
 
 from descriptors.catalog import write_descriptors, write_membership
@@ -26,16 +24,10 @@ from service.views.concept_search import ConceptSearch
 from service.views.opened_run import OpenedRun
 from service.views.shared_models import SharedModels
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 EVERY = 10_000
 WORDS = ("the battery", "late delivery", "screen", "price and quality")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from service.views.records import TextAnswer
 from service.views.shared_models import SharedModels
 from service.views.text_reader import TextReader
 
+pytestmark = pytest.mark.usefixtures("one_torch_thread")
+
 TEXTS = (
     "The battery was late again and the screen broke in two days.",
     "love it",
@@ -36,14 +38,6 @@ TEXTS = (
     "The charger, the price and the delivery: very good!",
 )
 MANY = 10_000
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
