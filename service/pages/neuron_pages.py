@@ -63,7 +63,7 @@ def go(request: Request, run: RunPath, address: str = "") -> Response:
 
 @router.get("/runs/{run}/neurons/{address}")
 def neuron(request: Request, run: RunPath, address: str) -> Response:
-    """What a neuron responds to, beside another one if that is asked for.
+    """What a neuron responds to, beside another one if that is asked for; not beside itself.
 
     Raises:
         NotFoundError: the run has no such neuron.
@@ -72,26 +72,28 @@ def neuron(request: Request, run: RunPath, address: str) -> Response:
     fields = asked(request)
     view = runs.open(run)
     answer = _answer(view, address)
-    if "beside" not in fields:
-        previous, following = _neighbours(view, NeuronId.parse(answer.neuron))
-        return page(
-            request,
-            "neuron.html",
-            run=run,
-            neuron=answer,
-            previous=previous,
-            following=following,
-            run_names=runs.names(),
-        )
-    other = fields.get("beside_run", run)
+    if "beside" in fields:
+        other = fields.get("beside_run", run)
+        beside = _answer(runs.open(other), fields["beside"])
+        if (other, beside.neuron) != (run, answer.neuron):
+            return page(
+                request,
+                "neuron_beside.html",
+                run=run,
+                neuron=answer,
+                beside=beside,
+                beside_run=other,
+                beside_address=fields["beside"],
+                run_names=runs.names(),
+            )
+    previous, following = _neighbours(view, NeuronId.parse(answer.neuron))
     return page(
         request,
-        "neuron_beside.html",
+        "neuron.html",
         run=run,
         neuron=answer,
-        beside=_answer(runs.open(other), fields["beside"]),
-        beside_run=other,
-        beside_address=fields["beside"],
+        previous=previous,
+        following=following,
         run_names=runs.names(),
     )
 

@@ -80,6 +80,26 @@ def test_each_tail_is_told_in_its_own_direction(pages: TestClient, hostile: RunV
 
 
 @pytest.mark.slow
+def test_a_neuron_is_not_compared_with_itself(pages: TestClient, hostile: RunView) -> None:
+    first, last = (
+        hostile.tails(NeuronFilter(described=described), offset=0, limit=1).items[0].neuron
+        for described in (True, False)
+    )
+    own = f"/runs/{RUN}/neurons/{first}"
+
+    def content(path: str) -> str:
+        return pages.get(path).text.partition("<main")[2]
+
+    alone = content(own)
+    assert first in alone
+    # The form to compare offers the neuron itself.
+    assert content(f"{own}?beside={first}&beside_run={RUN}") == alone
+    assert content(f"{own}?beside=%20{first}") == alone
+    other = content(f"{own}?beside={last}&beside_run={RUN}")
+    assert f"<h1><code>{first}</code> beside <code>{last}</code></h1>" in other
+
+
+@pytest.mark.slow
 def test_an_imported_run_says_that_it_has_no_model(imported_pages: TestClient) -> None:
     text = imported_pages.get("/runs/imported/text").text
     assert "no model to read a text with" in text
