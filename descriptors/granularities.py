@@ -106,13 +106,15 @@ class SpaceClusterings:
         enough = highest.silhouette - self.settings.standard_errors * highest.standard_error
         return next(each.n_clusters for each in self.tried if each.silhouette >= enough)
 
-    def at(self, *multiples: float, restarts: int) -> list[Attempt]:
+    def at(self, *multiples: float, restarts: int, best: int | None = None) -> list[Attempt]:
         """Clusterings at multiples of the best number of clusters, all repeats of each.
 
-        Each is the best of some restarts; of more where it was asked for with more before.
+        `best` may be another number, such as that of another space. Each is the best of some
+        restarts; of more where it was asked for with more before.
         """
         most = self.tried[-1].n_clusters
-        counts = sorted({min(most, round(self.best * each)) for each in multiples})
+        unit = self.best if best is None else best
+        counts = sorted({min(most, round(unit * each)) for each in multiples})
         repeats = range(self.settings.repeats)
         wanted = [(count, repeat) for count in counts for repeat in repeats]
         return self._attempts(wanted, restarts)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -37,7 +36,7 @@ _FINE = (2.0, math.sqrt(8.0), 4.0)
 """Granularities as multiples of the best number of clusters: of groups, and of parts of groups."""
 
 
-class _NoClusterError(InputError):
+class NoClusterError(InputError):
     """No cluster has as many sentences as a group must have."""
 
 
@@ -97,38 +96,18 @@ def form_groups(
         InputError: too few sentences for two groups, or no cluster of `minimum_group` sentences.
         ValueError: no spaces or no validation rows.
     """
-    clusterings, rows = _clusterings(spaces, discover, validation, settings, seed)
-    return _grouping(clusterings, rows, settings)
+    clusterings, rows = clusterings_of(spaces, discover, validation, settings, seed)
+    return grouping_of(clusterings, rows, settings)
 
 
-def alternative_groupings(
-    spaces: Sequence[Space],
-    discover: IntArray,
-    validation: IntArray,
-    settings: GroupingSettings,
-    seed: int,
-) -> tuple[Grouping, ...]:
-    """Groups by all spaces, and by the first alone where there are more; see `form_groups`.
-
-    The clusterings that they have in common are made once. Where the first alone has no cluster
-    that is large enough, there is no such alternative.
-    """
-    clusterings, rows = _clusterings(spaces, discover, validation, settings, seed)
-    found = [_grouping(clusterings, rows, settings)]
-    if len(clusterings) > 1:
-        with suppress(_NoClusterError):
-            found.append(_grouping(clusterings[:1], rows, settings))
-    return tuple(found)
-
-
-def _clusterings(
+def clusterings_of(
     spaces: Sequence[Space],
     discover: IntArray,
     validation: IntArray,
     settings: GroupingSettings,
     seed: int,
 ) -> tuple[list[SpaceClusterings], IntArray]:
-    """The spaces, yet to be clustered, and the rows that are."""
+    """The spaces, yet to be clustered, and the rows that are; see `form_groups`."""
     if not spaces:
         raise ValueError("found no space, expected 1 or more")
     rows = subsample(discover, settings.maximum_sentences, seed)
@@ -145,15 +124,25 @@ def _clusterings(
     return clusterings, rows
 
 
-def _grouping(
-    clusterings: Sequence[SpaceClusterings], rows: IntArray, settings: GroupingSettings
+def grouping_of(
+    clusterings: Sequence[SpaceClusterings],
+    rows: IntArray,
+    settings: GroupingSettings,
+    best: int | None = None,
 ) -> Grouping:
+    """What is found again in clusterings of `rows`; at `best` instead of each space's own best.
+
+    Raises:
+        NoClusterError: no cluster of `minimum_group` sentences.
+    """
     coarse = [
-        attempt for each in clusterings for attempt in each.at(*_COARSE, restarts=settings.restarts)
+        attempt
+        for each in clusterings
+        for attempt in each.at(*_COARSE, restarts=settings.restarts, best=best)
     ]
     found = _stable_clusters(coarse, len(rows), settings)
     if not found:
-        raise _NoClusterError(
+        raise NoClusterError(
             f"no cluster of {len(rows)} sentences in the discover split has "
             f"{settings.minimum_group} sentences. A lower minimum_group (mean_group is "
             f"{settings.mean_group}) or more text works."
@@ -162,7 +151,11 @@ def _grouping(
     if settings.maximum_parts or len(found) < settings.minimum_groups:
         restarts = settings.part_restarts
         fine = [
-            [attempt for each in clusterings for attempt in each.at(multiple, restarts=restarts)]
+            [
+                attempt
+                for each in clusterings
+                for attempt in each.at(multiple, restarts=restarts, best=best)
+            ]
             for multiple in _FINE
         ]
         found += _parts(fine, coarse, found, len(rows), settings)

@@ -1,13 +1,13 @@
-"""Which of several groupings the neurons follow most closely."""
+"""Whether neurons take part in forming groups: where they follow such groups more closely."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from descriptors.alternative_groupings import AlternativeGroupings
 from descriptors.groups import ComparedGrouping, Grouping
 from descriptors.membership import MembershipSettings, build_membership
 from descriptors.records import Descriptor
@@ -36,28 +36,24 @@ class GroupingEvidence:
     background_rows: IntArray
 
 
-def followed_most(groupings: Sequence[Grouping], evidence: GroupingEvidence) -> Grouping:
-    """The grouping whose groups the neurons follow most closely, the first of equals.
+def followed_more(alternatives: AlternativeGroupings, evidence: GroupingEvidence) -> Grouping:
+    """The groups by all spaces if the neurons follow such groups more closely, or by the first.
 
-    Groups stand for the descriptors that they will have: a sentence is in a group by its text, as
-    it is a member of a descriptor. Default settings judge, whatever the run matches by, so that
-    proposals stay as they are when only matching changes.
-
-    Raises:
-        ValueError: there is no grouping.
+    Compared is what both have at one granularity, as neurons follow groups of many sentences more
+    closely, be they right or not. Groups stand for the descriptors that they will have: a sentence
+    is in a group by its text, as it is a member of a descriptor. Default settings judge, whatever
+    the run matches by, so that proposals stay as they are when only matching changes.
     """
-    if not groupings:
-        raise ValueError("found no grouping, expected 1 or more")
-    compared = tuple(
+    groupings = alternatives.by_all_as_fine, alternatives.by_first
+    by_all, by_first = (
         ComparedGrouping(
-            spaces=grouping.spaces,
-            groups=len(grouping.groups),
-            correlation=_correlation(grouping, evidence),
+            spaces=each.spaces, groups=len(each.groups), correlation=_correlation(each, evidence)
         )
-        for grouping in groupings
+        for each in groupings
     )
-    best = int(np.argmax([each.correlation for each in compared]))
-    return replace(groupings[best], compared=compared)
+    better = by_all.correlation > by_first.correlation
+    taken = alternatives.by_all if better else alternatives.by_first
+    return replace(taken, compared=(by_all, by_first))
 
 
 def _correlation(grouping: Grouping, evidence: GroupingEvidence) -> float:

@@ -16,6 +16,7 @@ from service.extraction_stage import ExtractionStage
 from service.proposal_files import write_groups, write_proposals
 
 if TYPE_CHECKING:
+    from descriptors.alternative_groupings import AlternativeGroupings
     from descriptors.groups import Grouping
     from descriptors.proposer import GroupTexts, Proposer
     from descriptors.proposer_factory import ProposerContext
@@ -119,21 +120,21 @@ class ProposalStage(ExtractionStage):
         Raises:
             InputError: the corpus is too small for groups.
         """
-        from descriptors.groups import alternative_groupings
+        from descriptors.alternative_groupings import AlternativeGroupings, alternative_groupings
 
-        groupings = alternative_groupings(
+        found = alternative_groupings(
             self._spaces(),
             self.rows(Split.DISCOVER),
             self.rows(Split.VALIDATION),
             self.settings.grouping,
             self.settings.seed,
         )
-        return groupings[0] if len(groupings) == 1 else self._followed_most(groupings)
+        return self._followed_more(found) if isinstance(found, AlternativeGroupings) else found
 
-    def _followed_most(self, groupings: Sequence[Grouping]) -> Grouping:
+    def _followed_more(self, alternatives: AlternativeGroupings) -> Grouping:
         from neurons.followed import SampledNeurons
         from neurons.split_rows import Activations
-        from service.grouping_choice import GroupingEvidence, followed_most
+        from service.grouping_choice import GroupingEvidence, followed_more
 
         evidence = GroupingEvidence(
             neurons=SampledNeurons.of(
@@ -146,7 +147,7 @@ class ProposalStage(ExtractionStage):
             index=self.index,
             background_rows=self.background_rows(),
         )
-        return followed_most(groupings, evidence)
+        return followed_more(alternatives, evidence)
 
     def _limited(self, split: Split) -> IntArray:
         """The rows of a split that take part in forming groups, as many as are clustered."""

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import homogeneity_score
 
 from descriptors.grouping_settings import GroupingSettings
-from descriptors.groups import Grouping, alternative_groupings, form_groups, subsample
+from descriptors.groups import Grouping, form_groups, subsample
 from descriptors.views import Space, WeightedView
 from indexer.arrays import FloatArray, IntArray
 from indexer.errors import InputError
@@ -418,37 +418,6 @@ def test_groups_come_from_the_space_in_which_there_are_any(order: tuple[str, str
     for group in grouping.groups[:8]:
         assert group.source.startswith("clear_clusters")
         assert len(set(labels[list(group.rows)])) == 1
-
-
-def test_alternatives_are_the_groupings_by_all_spaces_and_by_the_first() -> None:
-    spaces = []
-    for seed, name in enumerate(("first", "second")):
-        vectors = planted(8, 60, seed)[0]
-        spaces.append(Space((WeightedView(name, vectors.__getitem__),)))
-    rows = np.arange(480)
-    discover, validation = rows[rows % 3 > 0], rows[rows % 3 == 0]
-    both, first = alternative_groupings(spaces, discover, validation, SETTINGS, 0)
-    assert both == form_groups(spaces, discover, validation, SETTINGS, 0)
-    assert first == form_groups(spaces[:1], discover, validation, SETTINGS, 0)
-    assert (both.spaces, first.spaces) == (("first", "second"), ("first",))
-    assert alternative_groupings(spaces[:1], discover, validation, SETTINGS, 0) == (first,)
-
-
-def test_a_first_space_without_large_clusters_is_no_alternative() -> None:
-    small, labels = planted(30, 12)
-    one_large = np.where(labels[:, np.newaxis] < 15, small[:1], small)
-    spaces = [
-        Space((WeightedView(name, vectors.__getitem__),))
-        for name, vectors in (("small", small), ("large", one_large))
-    ]
-    rows = np.arange(len(small))
-    discover, validation = rows[rows % 3 > 0], rows[rows % 3 == 0]
-    settings = changed(minimum_group=100)
-    with pytest.raises(InputError, match="no cluster of 240 sentences"):
-        form_groups(spaces[:1], discover, validation, settings, 0)
-    (found,) = alternative_groupings(spaces, discover, validation, settings, 0)
-    assert found.spaces == ("small", "large")
-    assert {labels[row] for row in found.groups[0].rows} >= set(range(15))
 
 
 def test_views_are_asked_for_discover_and_validation_rows_only() -> None:

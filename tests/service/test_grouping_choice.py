@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from descriptors.alternative_groupings import AlternativeGroupings
 from descriptors.granularities import Granularity
 from descriptors.groups import Grouping
 from descriptors.records import Group
@@ -12,7 +13,7 @@ from indexer.arrays import FloatArray, IntArray
 from indexer.index import VectorIndex
 from neurons.followed import SampledNeurons
 from neurons.split_rows import Activations, Block
-from service.grouping_choice import GroupingEvidence, followed_most
+from service.grouping_choice import GroupingEvidence, followed_more
 
 N_CLUSTERS, SIZE = 12, 40
 N_SENTENCES = N_CLUSTERS * SIZE
@@ -58,39 +59,47 @@ def evidence(vectors: FloatArray, neurons: FloatArray) -> GroupingEvidence:
     )
 
 
-@pytest.mark.parametrize("first", ["clusters", "pairs"])
-@pytest.mark.parametrize("asked", ["clusters", "pairs"])
-def test_the_grouping_that_neurons_follow_is_taken(
-    labels: IntArray, vectors: FloatArray, asked: str, first: str
+def members(own: IntArray) -> list[IntArray]:
+    return [DISCOVER[own[DISCOVER] == number] for number in range(own.max() + 1)]
+
+
+def alternatives(by_all: list[IntArray], by_first: list[IntArray]) -> AlternativeGroupings:
+    """What is taken of all spaces differs from what is compared, as granularities do."""
+    return AlternativeGroupings(
+        by_all=grouping("all", by_all[:-1]),
+        by_first=grouping("first", by_first),
+        by_all_as_fine=grouping("as_fine", by_all),
+    )
+
+
+@pytest.mark.parametrize("followed", ["clusters", "pairs"])
+@pytest.mark.parametrize("by_all", ["clusters", "pairs"])
+def test_the_groups_that_neurons_follow_are_taken(
+    labels: IntArray, vectors: FloatArray, followed: str, by_all: str
 ) -> None:
     """Neurons that fire on clusters, or on pairs of them; groups of the one and of the other."""
-    of_asked = labels if asked == "clusters" else labels // 2
-    neurons = np.eye(N_CLUSTERS)[of_asked][:, : of_asked.max() + 1]
-    noisy = neurons + 0.3 * np.random.default_rng(2).random(neurons.shape)
-    by_name = {
-        name: grouping(name, [DISCOVER[own[DISCOVER] == number] for number in range(own.max() + 1)])
-        for name, own in (("clusters", labels), ("pairs", labels // 2))
-    }
-    order = sorted(by_name, key=lambda name: name != first)
-    chosen = followed_most(
-        [by_name[name] for name in order], evidence(vectors, noisy.astype(np.float32))
-    )
-    assert chosen.groups == by_name[asked].groups
-    assert chosen.spaces == (asked,)
-    compared = {each.spaces: each.correlation for each in chosen.compared}
-    assert set(compared) == {("clusters",), ("pairs",)}
-    assert compared[(asked,)] == max(compared.values()) > 1.1 * min(compared.values())
+    owners = {"clusters": labels, "pairs": labels // 2}
+    fires_on = owners[followed]
+    noise = 0.3 * np.random.default_rng(2).random((N_SENTENCES, fires_on.max() + 1))
+    neurons = (np.eye(fires_on.max() + 1)[fires_on] + noise).astype(np.float32)
+    (by_first,) = owners.keys() - {by_all}
+    asked = alternatives(members(owners[by_all]), members(owners[by_first]))
+    found = followed_more(asked, evidence(vectors, neurons))
+    taken = asked.by_all if by_all == followed else asked.by_first
+    assert found.groups == taken.groups
+    assert [each.spaces for each in found.compared] == [("as_fine",), ("first",)]
+    assert [each.groups for each in found.compared] == [
+        len(asked.by_all_as_fine.groups),
+        len(asked.by_first.groups),
+    ]
+    more, less = sorted((each.correlation for each in found.compared), reverse=True)
+    assert more > 1.1 * less
+    assert (found.compared[0].correlation == more) == (by_all == followed)
 
 
-def test_the_first_of_equals_is_taken(labels: IntArray, vectors: FloatArray) -> None:
+def test_of_equals_the_first_space_is_taken(labels: IntArray, vectors: FloatArray) -> None:
     neurons = np.random.default_rng(3).random((N_SENTENCES, 4)).astype(np.float32)
-    sets = [DISCOVER[labels[DISCOVER] == number] for number in range(N_CLUSTERS)]
-    same = [grouping("one", sets), grouping("two", sets)]
-    chosen = followed_most(same, evidence(vectors, neurons))
-    assert chosen.spaces == ("one",)
-    assert chosen.compared[0].correlation == chosen.compared[1].correlation
-
-
-def test_no_grouping_is_refused(vectors: FloatArray) -> None:
-    with pytest.raises(ValueError, match="found no grouping"):
-        followed_most([], evidence(vectors, vectors[:, :2]))
+    same = alternatives(members(labels), members(labels))
+    found = followed_more(same, evidence(vectors, neurons))
+    assert found.groups == same.by_first.groups
+    assert found.compared[0].correlation == found.compared[1].correlation
