@@ -66,7 +66,7 @@ class Killer(threading.Thread):
         self._journal = journal
 
     def run(self) -> None:
-        end = time.monotonic() + 120
+        end = time.monotonic() + 300
         while self.killed_at is None and time.monotonic() < end:
             time.sleep(0.005)
             done = read_json(self._journal)["windows_done"] if self._journal.exists() else 0
