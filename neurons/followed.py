@@ -10,7 +10,7 @@ import numpy as np
 from indexer.arrays import BoolArray, DoubleArray, IntArray
 from neurons.auroc import auroc_from_ranks, average_ranks, indicator, rarer_sizes, set_sizes
 from neurons.match_block import handicapped, lower_bound
-from neurons.split_rows import Activations, Block, wanted_columns
+from neurons.split_rows import Activations, Block, sampled_units
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -40,11 +40,8 @@ class SampledNeurons:
         cls, activations: Activations, discover: IntArray, validation: IntArray, seed: int
     ) -> SampledNeurons:
         """A seeded sample of `N_UNITS` neurons, or all where there are no more."""
-        wanted = np.zeros(activations.n_neurons, dtype=np.bool_)
-        wanted[np.random.default_rng(seed).permutation(activations.n_neurons)[:N_UNITS]] = True
         rows = np.concatenate([discover, validation])
-        taken = [values for _, values in wanted_columns(activations, rows, wanted)]
-        return cls(discover, validation, np.concatenate(taken, axis=1))
+        return cls(discover, validation, sampled_units(activations, N_UNITS, seed, rows))
 
 
 def mean_first_correlation(

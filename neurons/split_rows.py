@@ -173,12 +173,14 @@ def _finite(values: Block) -> BoolArray:
     return np.asarray((values.view(np.uint16) & 0x7C00) != 0x7C00)
 
 
-def sampled_units(activations: Activations, n_wanted: int, seed: int) -> Block:
-    """Columns of some neurons drawn from all blocks (`n_sentences, n_sampled`)."""
+def sampled_units(
+    activations: Activations, n_wanted: int, seed: int, rows: IntArray | None = None
+) -> Block:
+    """Columns of some neurons drawn from all blocks (`n_rows, n_sampled`), by default all rows."""
     wanted = np.zeros(activations.n_neurons, dtype=np.bool_)
     wanted[np.random.default_rng(seed).permutation(activations.n_neurons)[:n_wanted]] = True
-    every = np.arange(activations.n_sentences)
-    taken = [values for _, values in wanted_columns(activations, every, wanted)]
+    rows = np.arange(activations.n_sentences) if rows is None else rows
+    taken = [values for _, values in wanted_columns(activations, rows, wanted)]
     return np.concatenate(taken, axis=1)
 
 
