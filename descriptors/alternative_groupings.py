@@ -45,8 +45,11 @@ def alternative_groupings(
         alone = grouping_of([first], rows, settings)
     except NoClusterError:
         return by_all
+    as_fine = all(each.best == first.best for each in clusterings)
     return AlternativeGroupings(
         by_all=by_all,
         by_first=alone,
-        by_all_as_fine=grouping_of(clusterings, rows, settings, best=first.best),
+        by_all_as_fine=by_all
+        if as_fine
+        else grouping_of(clusterings, rows, settings, best=first.best),
     )

@@ -14,7 +14,7 @@ import numpy as np
 
 from indexer.arrays import FloatArray, IntArray
 from indexer.whitening import Whitening
-from neurons.split_rows import Activations, wanted_columns
+from neurons.split_rows import Activations, sampled_units
 
 N_UNITS = 1_500
 N_COMPONENTS = 128
@@ -30,8 +30,11 @@ def activation_view(
         fitted_on: discover rows on which spreads and components are estimated.
         seed: of the sample.
     """
-    chosen = np.sort(np.random.default_rng(seed).permutation(activations.n_neurons)[:N_UNITS])
-    fitted = _columns(activations, chosen, fitted_on)
+
+    def columns(rows: IntArray) -> FloatArray:
+        return sampled_units(activations, N_UNITS, seed, rows).astype(np.float32)
+
+    fitted = columns(fitted_on)
     mean, spread = fitted.mean(axis=0), fitted.std(axis=0)
     # A neuron that never changes tells sentences apart in no way.
     spread[spread == 0.0] = np.inf
@@ -39,14 +42,6 @@ def activation_view(
     space = Whitening.fit(standardised, np.arange(len(fitted)), N_COMPONENTS)
 
     def view(rows: IntArray) -> FloatArray:
-        return space.apply((_columns(activations, chosen, rows) - mean) / spread)
+        return space.apply((columns(rows) - mean) / spread)
 
     return view
-
-
-def _columns(activations: Activations, chosen: IntArray, rows: IntArray) -> FloatArray:
-    """Activations of the chosen neurons on the rows (`n_rows, n_chosen`), float32."""
-    wanted = np.zeros(activations.n_neurons, dtype=np.bool_)
-    wanted[chosen] = True
-    taken = [values for _, values in wanted_columns(activations, rows, wanted)]
-    return np.concatenate(taken, axis=1).astype(np.float32)

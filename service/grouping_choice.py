@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from descriptors.alternative_groupings import AlternativeGroupings
+from descriptors.catalog import handicaps
 from descriptors.groups import ComparedGrouping, Grouping
 from descriptors.membership import MembershipSettings, build_membership
 from descriptors.records import Descriptor
@@ -81,6 +82,6 @@ def _correlation(grouping: Grouping, evidence: GroupingEvidence) -> float:
     return mean_first_correlation(
         evidence.neurons,
         membership,
-        np.array([group.handicap for group in grouping.groups], dtype=np.float64),
+        handicaps(unnamed),
         MatchingSettings(),
     )

@@ -215,8 +215,6 @@ class ProposalStage(ExtractionStage):
 
     def background_rows(self) -> IntArray:
         """Discover rows that stand for the corpus when chance is estimated."""
-        rows = self.rows(Split.DISCOVER)
-        if len(rows) <= _BACKGROUND:
-            return rows
-        generator = np.random.default_rng(self.settings.seed)
-        return np.sort(generator.choice(rows, _BACKGROUND, replace=False))
+        from descriptors.groups import subsample
+
+        return subsample(self.rows(Split.DISCOVER), _BACKGROUND, self.settings.seed)
