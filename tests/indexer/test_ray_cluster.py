@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,36 @@ def run_alone(*arguments: str) -> dict[str, Any]:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def port_that_is_given_to_nobody() -> int:
+    """A free one below those that the system gives, of which the rest of Ray takes dozens."""
+    for port in range(21000, 32000, 7):
+        try:
+            socket.create_server(("127.0.0.1", port)).close()
+        except OSError:
+            continue
+        return port
+    pytest.fail("no port between 21000 and 32000 is free")
+
+
+def wait_until_listening(port: int, wait_s: float = 120) -> None:
+    """The head of a cluster does not wait for its server for clients, a process of its own."""
+    end = time.monotonic() + wait_s
+    while time.monotonic() < end:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    pytest.fail(f"nothing listened on port {port} within {wait_s} s")
 
 
 def command_lines() -> str:
@@ -83,11 +108,11 @@ def test_the_client_of_ray_reaches_a_cluster_and_leaves_it_running() -> None:
     pytest.importorskip("grpc", reason="needs the extra `ray`")
     from ray.cluster_utils import Cluster
 
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = port_that_is_given_to_nobody()
     head = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head | {"ray_client_server_port": port})
     try:
+        wait_until_listening(port)
         for _ in range(2):
             assert run_alone(f"ray://127.0.0.1:{port}")["answers"] == [0, 3, 6, 9]
         assert cluster.remaining_processes_alive()
