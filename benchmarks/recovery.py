@@ -120,7 +120,7 @@ def measure(workspace: Path, corpus: str) -> list[Measurement]:
             for facet in FACETS[corpus]
         ]
     shutil.rmtree(out)
-    _renew_page(corpus, tables)
+    renew_page(PAGE, _TITLE, corpus, section(corpus, tables))
     return [
         Measurement.of(f"recovery.{corpus}.seconds", seconds, "s"),
         *(each for table in tables for each in measurements(table)),
@@ -195,12 +195,12 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.3f}"
 
 
-def _renew_page(corpus: str, tables: Sequence[RecoveryTable]) -> None:
+def renew_page(page: Path, title: str, corpus: str, section: str) -> None:
     """Replace the section of `corpus`; the others stay, in the order of `FACETS`."""
-    sections = {corpus: section(corpus, tables)}
-    if PAGE.exists():
-        for part in PAGE.read_text(encoding="utf-8").split("\n## ")[1:]:
+    sections = {corpus: section}
+    if page.exists():
+        for part in page.read_text(encoding="utf-8").split("\n## ")[1:]:
             sections.setdefault(part.splitlines()[0], f"## {part.rstrip()}\n")
     ordered = [sections[name] for name in FACETS if name in sections]
-    with atomic_path(PAGE) as partial:
-        partial.write_text("\n".join([_TITLE, *ordered]), encoding="utf-8")
+    with atomic_path(page) as partial:
+        partial.write_text("\n".join([title, *ordered]), encoding="utf-8")

@@ -17,6 +17,7 @@ from benchmarks import (
     extraction,
     gpu,
     large_corpus,
+    luck,
     matching,
     memory,
     naming,
@@ -73,6 +74,11 @@ BENCHMARKS = (
         for corpus in recovery.FACETS
         if shared_corpus(corpus) is not None
     ),
+    *(
+        Benchmark(f"luck.{corpus}", partial(luck.measure, corpus=corpus), quick=False)
+        for corpus in recovery.FACETS
+        if shared_corpus(corpus) is not None
+    ),
 )
 
 
@@ -80,7 +86,7 @@ def main() -> int:
     """Measure what the arguments ask for; 1 if a goal is missed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="leave out memory, naming and recovery"
+        "--quick", action="store_true", help="leave out memory, naming, recovery and luck"
     )
     parser.add_argument(
         "--only",

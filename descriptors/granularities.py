@@ -15,6 +15,9 @@ from indexer.arrays import FloatArray, IntArray
 from indexer.clustering import Clustering, held_out_silhouettes, spherical_clusterings
 from indexer.records import Record
 
+_APART = 1000
+"""Starts from one seed of the grouping to the next: more than the repeats and restarts of one."""
+
 
 class Granularity(Record):
     """A number of clusters that was tried in a space, and its silhouette on held-out sentences."""
@@ -123,8 +126,9 @@ class SpaceClusterings:
         missing = [key for key in wanted if key not in self.attempts]
         # Apart for all repeats, however many restarts each has: the same start would vote twice.
         most = max(self.settings.restarts, self.settings.part_restarts)
+        first = self.seed + _APART * self.settings.seed
         starts = [
-            (n_clusters, self.seed + repeat * most + restart)
+            (n_clusters, first + repeat * most + restart)
             for n_clusters, repeat in missing
             for restart in range(restarts)
         ]

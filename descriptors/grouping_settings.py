@@ -18,7 +18,8 @@ class GroupingSettings(Record):
     group, and parts of groups while there are fewer than `minimum_groups`. A group's handicap is
     `instability_handicap` times what its stability lacks to 1. Up to `maximum_parts` more,
     whose stability among clusterings as fine as they are is `minimum_stability`, have
-    `part_handicap`.
+    `part_handicap`. Another `seed` starts the clusterings elsewhere, and leaves the splits and all
+    else to the seed of the run.
     """
 
     n_components: int = Field(default=128, ge=2)
@@ -40,5 +41,6 @@ class GroupingSettings(Record):
     maximum_sentences: int = Field(default=20_000, ge=100)
     contrast_groups: int = Field(default=4, ge=1)
     contrast_per_group: int = Field(default=5, ge=1)
+    seed: int = Field(default=0, ge=0)
     neurons_weight: float = Field(default=0.75, gt=0.0)
     focus_weight: float = Field(default=1.5, gt=0.0)

@@ -21,6 +21,7 @@ _OPTION_OF_SETTING = {
     "generation": "--lm-option",
     "extraction.sites": "--site",
     "lexical.seeds": "--lexical-seeds",
+    "grouping.seed": "--grouping-seed",
     "evaluation.protocols": "--protocol",
 }
 

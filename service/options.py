@@ -82,6 +82,13 @@ class RunOptions:
         None
     )
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 0
+    grouping_seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Other starts for forming groups, on the same splits: what moves is luck.",
+        ),
+    ] = 0
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="Where models are computed.")
     ] = "auto"
@@ -251,6 +258,7 @@ def settings_from(options: RunOptions) -> RunSettings:
             **({"sites": options.site} if options.site else {}),
         },
         "lexical": {"seeds": options.lexical_seeds},
+        "grouping": {"seed": options.grouping_seed},
         **({"evaluation": {"protocols": options.protocol}} if options.protocol else {}),
         **({"proposers": options.proposer} if options.proposer else {}),
         **({"group_sources": options.groups} if options.groups else {}),

@@ -319,6 +319,16 @@ def test_the_same_seed_gives_the_same_groups() -> None:
     assert group_all(vectors, seed=3) != group_all(vectors, seed=9)
 
 
+def test_another_seed_of_the_grouping_shares_no_start_and_clusters_the_same_rows() -> None:
+    vectors = unit(np.random.default_rng(0).normal(size=(600, 16)))
+    settings = changed(maximum_sentences=300)
+    by_seed = [group_all(vectors, settings.model_copy(update={"seed": seed})) for seed in range(4)]
+    found = [{group.rows for group in each.groups} for each in by_seed]
+    assert all(not found[0] & other for other in found[1:])
+    assert by_seed[0] == group_all(vectors, settings)
+    assert [each.clustered for each in by_seed] == [300] * 4
+
+
 def test_test_rows_are_never_looked_at() -> None:
     vectors, _ = planted(10, 60)
     rows = np.arange(len(vectors))

@@ -100,3 +100,23 @@ def test_a_run_with_groups_of_neurons_and_a_focus_goes_on_from_its_catalog(
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["settings"]["group_sources"] == ["neurons"]
     assert manifest["stages"]["propose"]["inputs"]["focus"] == FOCUS[1]
+
+
+def test_another_grouping_seed_forms_other_groups_of_what_was_read_before(
+    build: Callable[..., Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    run_stages: tuple[str, ...],
+) -> None:
+    sources = ("--groups", "embeddings", "--groups", "neurons")
+    out = build(tmp_path / "run", "run", *sources)
+    corpus, groups = (out / "corpus.parquet").read_bytes(), groups_of(out)
+    capsys.readouterr()
+    build(out, "run", *sources, "--grouping-seed", "1", "--update")
+    recomputed = json.loads(capsys.readouterr().out)["recomputed"]
+    read = {"corpus", "embed", "index", "extract"} & set(run_stages)
+    assert read
+    assert not read & set(recomputed)
+    assert "propose" in recomputed
+    assert (out / "corpus.parquet").read_bytes() == corpus
+    assert groups_of(out) != groups
