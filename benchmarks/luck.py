@@ -21,6 +21,7 @@ PAGE = Path(__file__).with_name("luck.md")
 SEEDS = tuple(range(5))
 
 BY_TEXT, BY_DEFAULT, UNION = "keyphrase, groups by text", "keyphrase", "embedded + keyphrase"
+_SETUPS = (BY_TEXT, BY_DEFAULT, UNION)
 LINES = ((0.8, 1), (0.8, 2), (0.9, 1), (0.9, 2))
 """Threshold of the gold labels and k of each line of the page."""
 
@@ -85,32 +86,40 @@ def measure(workspace: Path, corpus: str) -> list[Measurement]:
     Raises:
         FileNotFoundError: the development data is not beside the checkout.
     """
-    from eval.evaluation_file import read_evaluation
-
     source = shared_corpus(corpus)
     if source is None:
         raise FileNotFoundError(f"{corpus} is not in ../shared/data")
     out = workspace / f"luck-{corpus}"
     tables: list[list[RecoveryTable]] = []
     for seed in SEEDS:
-        tables.append([])
-        for setup in (BY_TEXT, BY_DEFAULT, UNION):
-            watch(
-                neuroscribe(
-                    *("run", "--corpus", str(source), "--site", "ffn", "--out", str(out)),
-                    *("--update", "--lexical-seeds", "0", "--protocol", "label_recovery"),
-                    *("--grouping-seed", str(seed), *OPTIONS.get(corpus, ()), *SETUPS[setup]),
-                )
-            )
-            found = read_evaluation(out)
-            tables[-1] += [
-                RecoveryTable(corpus, facet, setup, tuple(f for f in found if f.facet == facet))
-                for facet in FACETS[corpus]
-            ]
+        tables.append(
+            [each for setup in _SETUPS for each in _tables(source, corpus, out, seed, setup)]
+        )
+        # How many tails there are does not depend on the groups: other starts would tell no more.
+        if not list(lines_of(corpus, tables)):
+            break
     shutil.rmtree(out)
     lines = list(lines_of(corpus, tables))
     renew_page(PAGE, _TITLE, corpus, section(corpus, lines))
     return [each for line in lines for each in measurements(corpus, line)]
+
+
+def _tables(source: Path, corpus: str, out: Path, seed: int, setup: str) -> list[RecoveryTable]:
+    """One run; it goes on from what the one before has read of the corpus and the neurons."""
+    from eval.evaluation_file import read_evaluation
+
+    watch(
+        neuroscribe(
+            *("run", "--corpus", str(source), "--site", "ffn", "--out", str(out), "--update"),
+            *("--lexical-seeds", "0", "--protocol", "label_recovery"),
+            *("--grouping-seed", str(seed), *OPTIONS.get(corpus, ()), *SETUPS[setup]),
+        )
+    )
+    figures = read_evaluation(out)
+    return [
+        RecoveryTable(corpus, facet, setup, tuple(f for f in figures if f.facet == facet))
+        for facet in FACETS[corpus]
+    ]
 
 
 def lines_of(corpus: str, tables: Sequence[Sequence[RecoveryTable]]) -> Iterator[Line]:
@@ -132,7 +141,7 @@ def lines_of(corpus: str, tables: Sequence[Sequence[RecoveryTable]]) -> Iterator
             if figure is None or figure.n < _FEWEST:
                 continue
             headline, named = (
-                [values(facet, setup, reading, tau, k) for setup in (BY_TEXT, BY_DEFAULT, UNION)]
+                [values(facet, setup, reading, tau, k) for setup in _SETUPS]
                 for reading in (Reading.HEADLINE, Reading.NAMED)
             )
             yield Line(
