@@ -174,7 +174,7 @@ def measurements(corpus: str, line: Line) -> Iterator[Measurement]:
 def section(corpus: str, lines: Sequence[Line]) -> str:
     """The part of `luck.md` that is about `corpus`."""
     options = [f"`{' '.join(OPTIONS[corpus])}`", ""] if corpus in OPTIONS else []
-    rows = [_row(line) for line in lines] or ["", f"No line has {_FEWEST} tails."]
+    rows = [_row(line) for line in lines] or [f"No line has {_FEWEST} tails."]
     return "\n".join([f"## {corpus}", "", *options, *([_HEAD] if lines else []), *rows, ""])
 
 
