@@ -32,6 +32,11 @@ def stored(array: NDArray[np.floating], widest: int = 10_000) -> Activations:
     return Activations(array.shape[1], len(array), blocks)
 
 
+def rarer(members: NDArray[np.bool_]) -> int:
+    """Sentences on the rarer side."""
+    return int(min(members.sum(), (~members).sum()))
+
+
 def by_hand(
     array: NDArray[np.floating],
     membership: NDArray[np.bool_],
@@ -40,6 +45,14 @@ def by_hand(
     validation: NDArray[np.int64],
 ) -> float:
     """One tail and one descriptor at a time, with scipy's correlation."""
+    judged = [
+        rarer(own[discover]) >= SETTINGS.minimum_discover
+        and rarer(own[validation]) >= SETTINGS.minimum_held_out
+        for own in membership
+    ]
+    if not any(judged):
+        return 0.0
+    membership, handicaps = membership[judged], handicaps[judged]
     found = []
     for column in array.T:
         for sign in (1.0, -1.0):
@@ -47,8 +60,8 @@ def by_hand(
             for own, handicap in zip(membership, handicaps, strict=True):
                 members = own[discover]
                 area = auroc((sign * column[discover])[:, None], csr_matrix(members[None]))
-                rarer = np.array([min(members.sum(), (~members).sum())])
-                bound = area - 2.0 * conservative_standard_error(area, rarer)
+                n_rarer = np.array([rarer(members)])
+                bound = area - 2.0 * conservative_standard_error(area, n_rarer)
                 statistics.append(handicapped(bound, np.array([handicap])).item())
             first = membership[int(np.argmax(statistics))]
             found.append(spearmanr(sign * column[validation], first[validation]).statistic)
@@ -62,7 +75,7 @@ def test_as_by_hand_with_scipy(seed: int, ties: bool, widest: int) -> None:
     array = random.normal(size=(120, 7))
     if ties:
         array = np.maximum(array.round(1), 0.0)
-    membership = random.random((5, 120)) < random.uniform(0.2, 0.8, (5, 1))
+    membership = random.random((5, 120)) < random.uniform(0.02, 0.98, (5, 1))
     handicaps = random.uniform(0.0, 0.2, 5)
     discover, validation = np.arange(0, 80), np.arange(80, 110)
     array = array.astype(np.float32)
